@@ -1,0 +1,45 @@
+"""Accelerators and language models as data: one YAML file each, named by its id.
+
+`accelerator(id)` and `language_model(id)` read one file, so that a run pays for what it uses.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ..errors import InputError
+
+
+@cache
+def ids(kind: str) -> tuple[str, ...]:
+    """All ids of a kind ("accelerators" or "language_models"), sorted."""
+    folder = files(__name__) / kind
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+@cache
+def _read(kind: str, name: str) -> dict[str, Any]:
+    if name not in ids(kind):
+        near = difflib.get_close_matches(name.lower(), ids(kind), n=3, cutoff=0.5)
+        what = kind.replace("_", " ").removesuffix("s")
+        help = f"did you mean {' or '.join(near)}? " if near else ""
+        raise InputError(f"unknown {what} '{name[:60]}'", help=f"{help}`shardwise catalog list` shows all ids")
+    from ..reading.tree import read_text_tree
+
+    text = (files(__name__) / kind / f"{name}.yaml").read_text(encoding="utf-8")
+    data = read_text_tree(text).data
+    assert isinstance(data, dict)
+    return {"id": name, **data}
+
+
+def accelerator(name: str) -> dict[str, Any]:
+    """The raw entry of an accelerator. Raises InputError for an unknown id."""
+    return _read("accelerators", name)
+
+
+def language_model(name: str) -> dict[str, Any]:
+    """The raw entry of a language model. Raises InputError for an unknown id."""
+    return _read("language_models", name)

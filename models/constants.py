@@ -1,0 +1,103 @@
+"""The named constants of the cost model: efficiencies, latencies, reserves.
+
+The defaults are the `generic` knowledge: global values fitted once on published serving measurements (docs/costs.md
+tells how; they are starting points, not facts about a card). A scenario may set each of them. `stated` lists what
+it did set, so that a plan can say where every number comes from.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from .base import Model
+from .units import Bytes, Seconds, Share
+
+Provenance = Literal["datasheet", "measured", "fitted", "assumed", "stated", "derived"]
+
+
+class Efficiency(Model):
+    """Shares of the peak that operators reach.
+
+    `mfu` and `bandwidth` given alone also set the experts' and attention's shares: a stated utilisation speaks for
+    the whole model.
+    """
+
+    mfu: Share = Field(default=0.81, gt=0, le=1, description="dense matrices, share of peak FLOP/s")
+    bandwidth: Share = Field(default=0.63, gt=0, le=1, description="dense matrices, share of peak bytes/s")
+    expert_mfu: Share = Field(default=0.17, gt=0, le=1, description="grouped expert matrices, share of peak FLOP/s")
+    expert_bandwidth: Share = Field(default=0.70, gt=0, le=1, description="expert matrices, share of peak bytes/s")
+    attention_mfu: Share = Field(default=0.40, gt=0, le=1, description="attention core, share of peak 16-bit FLOP/s")
+    kv_bandwidth: Share = Field(default=0.80, gt=0, le=1, description="reading the KV cache, share of peak bytes/s")
+    link: Share = Field(default=0.48, gt=0, le=1, description="all-reduce, all-gather, point to point: share of link")
+    exchange_link: Share = Field(default=0.80, gt=0, le=1, description="expert dispatch and combine: share of link")
+    half_rows: float = Field(default=16.0, ge=0, le=1e6, description="rows at which a matrix reaches half its mfu")
+    half_width: float = Field(default=64.0, ge=0, le=1e6, description="shard width at which it reaches half its mfu")
+    overlap: Share = Field(default=0.0, ge=0, lt=1, description="share of communication hidden behind computation")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        for given, others in (
+            ("mfu", ("expert_mfu", "attention_mfu")),
+            ("bandwidth", ("expert_bandwidth", "kv_bandwidth")),
+        ):
+            if given in data:
+                for other in others:
+                    data.setdefault(other, data[given])
+        return data
+
+
+class Latencies(Model):
+    """Times that do not shrink with the work: launches, synchronisation, the host. `none` sets all to zero."""
+
+    layer: Seconds = Field(default=8e-6, description="per layer")
+    expert_layer: Seconds = Field(default=29e-6, description="more, per layer with experts")
+    all_reduce: Seconds = Field(default=18e-6, description="per all-reduce over 4 ranks; grows as below")
+    all_reduce_growth: float = Field(default=0.48, ge=0, le=2, description="exponent of (ranks / 4)")
+    exchange: Seconds = Field(default=35e-6, description="per dispatch or combine over 8 ranks; grows as below")
+    exchange_growth: float = Field(default=0.2, ge=0, le=2, description="exponent of (ranks / 8)")
+    iteration: Seconds = Field(default=0.5e-3, description="host time per forward pass and pipeline stage")
+    eager_layer: Seconds = Field(default=0.23e-3, description="per layer of a pass that carries prompt tokens")
+    startup: Seconds = Field(default=70e-3, description="request handling before the first pass")
+    token_traffic: float = Field(
+        default=43.0, ge=0, le=1e4, description="activation traffic per token and layer, in units of hidden elements"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, data: Any) -> Any:
+        return dict.fromkeys(cls.model_fields, 0) if data == "none" else data
+
+
+class Reserves(Model):
+    """Device memory that is neither weights nor KV cache."""
+
+    activation_dense: Bytes = Field(default=2.2 * 2**30, description="least activation peak of a dense model")
+    activation_experts: Bytes = Field(default=2.7 * 2**30, description="least activation peak with experts")
+    single_gpu: Bytes = Field(default=0.27 * 2**30, description="framework, engine of one GPU")
+    multi_gpu: Bytes = Field(default=2.1 * 2**30, description="framework and communication buffers, several GPUs")
+
+
+SOURCES: dict[str, tuple[Provenance, str]] = {
+    "efficiency.half_rows": ("assumed", "shape of Calculon's and InferSim's efficiency curves; docs/costs.md"),
+    "efficiency.half_width": ("assumed", "shape of Calculon's and InferSim's efficiency curves; docs/costs.md"),
+    "efficiency.exchange_link": ("measured", "DeepEP README, normal kernels on H800: 153 of 200 and 43 of 50 GB/s"),
+    "efficiency.overlap": ("assumed", "nothing is hidden unless someone measured it"),
+    "latencies.exchange": ("fitted", "DeepEP README, low-latency kernels, EP 8 to 256, bytes over the link removed"),
+    "latencies.exchange_growth": ("fitted", "DeepEP README, low-latency kernels, EP 8 to 256"),
+    "latencies.startup": ("assumed", "between the fitted 15 ms (vLLM), 70 ms (TensorRT-LLM), 199 ms (SGLang)"),
+    "reserves": ("measured", "llm-d-planner, vLLM 0.19 on H100"),
+    "efficiency": ("fitted", "832 published serving measurements, cross-validated by (model, GPU); docs/costs.md"),
+    "latencies": ("fitted", "832 published serving measurements, cross-validated by (model, GPU); docs/costs.md"),
+}
+"""Where each default comes from; a group's entry speaks for the constants that have none of their own."""
+
+
+def source_of(group: str, name: str) -> tuple[Provenance, str]:
+    """Provenance and source of a constant's default value."""
+    return SOURCES.get(f"{group}.{name}") or SOURCES[group]

@@ -1,0 +1,63 @@
+"""Number formats: how many bytes an element takes and which unit of the card computes with it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .base import Model
+from .hardware import Accelerator, Number
+
+Format = Literal["fp32", "bf16", "fp16", "fp8", "int8", "fp4", "int4", "mxfp4", "nvfp4"]
+
+BYTES: dict[str, float] = {
+    "fp32": 4.0,
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "fp8": 1.0,
+    "int8": 1.0,
+    "fp4": 0.5,
+    "int4": 0.5,
+    "mxfp4": 0.5 + 1 / 32,  # one shared 8-bit scale for 32 elements (OCP Microscaling 1.0)
+    "nvfp4": 0.5 + 1 / 16,  # one 8-bit scale for 16 elements
+}
+
+
+class Precision(Model):
+    """The formats in which a model is served."""
+
+    weights: Format = Field(default="bf16", description="linear layers; embeddings, norms and routers stay 16 bit")
+    experts: Format | None = Field(default=None, description="routed and shared expert matrices; absent: as weights")
+    activations: Format = Field(default="bf16", description="residual stream and what ranks exchange")
+    kv_cache: Format = Field(default="bf16", description="keys and values")
+
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes per weight of the linear layers."""
+        return BYTES[self.weights]
+
+    @property
+    def expert_bytes(self) -> float:
+        """Bytes per weight of the experts."""
+        return BYTES[self.experts or self.weights]
+
+    @property
+    def activation_bytes(self) -> float:
+        """Bytes per activation, and per weight that is never quantised."""
+        return BYTES[self.activations]
+
+    @property
+    def kv_bytes(self) -> float:
+        """Bytes per element of the KV cache."""
+        return BYTES[self.kv_cache]
+
+    def compute_format(self, part: Literal["weights", "experts"], card: Accelerator) -> Number:
+        """The unit that multiplies a matrix: 8-bit formats natively where the card can, else 16 bit.
+
+        4-bit weights are widened before the multiplication (weight-only kernels), so they run at the 16-bit rate.
+        """
+        held = self.experts or self.weights if part == "experts" else self.weights
+        if held in ("fp8", "int8") and card.compute.has(held):
+            return held
+        return "bf16"

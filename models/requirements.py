@@ -1,0 +1,35 @@
+"""What the deployment must reach: limits on latency, throughput and memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from .base import Model
+from .units import Bytes, RequestsPerSecond, Seconds, TokensPerSecond
+
+
+class Throughput(Model):
+    """Least rates. A plain rate ("100 tokens/s") counts input tokens for prefill-only work, else output tokens."""
+
+    tokens: TokensPerSecond | None = Field(default=None, gt=0, description="unqualified: see above")
+    input: TokensPerSecond | None = Field(default=None, gt=0, description="prompt tokens per second")
+    output: TokensPerSecond | None = Field(default=None, gt=0, description="generated tokens per second")
+    requests: RequestsPerSecond | None = Field(default=None, gt=0, description="finished requests per second")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, data: Any) -> Any:
+        return data if isinstance(data, (dict, Throughput)) else {"tokens": data}
+
+
+class Requirements(Model):
+    """Limits; each is one named condition of the model."""
+
+    ttft: Seconds | None = Field(default=None, gt=0, description="time to first token, at most; longest prompts")
+    tpot: Seconds | None = Field(default=None, gt=0, description="time per output token, at most")
+    request_latency: Seconds | None = Field(default=None, gt=0, description="TTFT + (output − 1)·TPOT, at most")
+    throughput: Throughput | None = Field(default=None, description="of the whole deployment, at least")
+    throughput_per_gpu: Throughput | None = Field(default=None, description="divided by the GPUs used, at least")
+    memory_per_gpu: Bytes | None = Field(default=None, gt=0, description="bytes used on the fullest GPU, at most")

@@ -1,0 +1,108 @@
+"""The deployment conditions, whole: everything a person states before asking for a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from . import catalog, counts
+from .base import Model
+from .constants import Efficiency, Latencies, Reserves
+from .hardware import Hardware
+from .precision import Precision
+from .requirements import Requirements
+from .strategy import StrategyBounds
+from .transformer import Transformer
+from .units import Share
+from .workload import Workload
+
+ObjectiveName = Literal["balanced", "latency", "throughput", "throughput-per-gpu", "fewest-gpus"]
+
+
+class Scenario(Model):
+    """Deployment conditions. `Scenario.load(path)` reads them from a file."""
+
+    name: str = Field(default="scenario", description="what to call it in reports; a file's name if absent")
+    hardware: Hardware = Field(description="the machine")
+    model: Transformer = Field(description="a catalog id such as llama-3.1-70b, or a description")
+    parameters: Literal["declared", "from-shapes"] = Field(
+        default="declared", description="which count to plan on where the declared one contradicts the shapes"
+    )
+    precision: Precision = Field(description="formats to serve in; absent: the published checkpoint's")
+    workload: Workload = Field(description="the load")
+    requirements: Requirements = Field(default=Requirements(), description="limits that a plan must keep")
+    objective: ObjectiveName | tuple[ObjectiveName, ...] = Field(
+        default="balanced", description="what is best; a list is strict, first item first"
+    )
+    balance: Share = Field(
+        default=0.01, ge=0, lt=1, description="share of the best throughput that `balanced` may give up for latency"
+    )
+    strategy: StrategyBounds = Field(default=StrategyBounds(), description="pins and bounds on the degrees")
+    efficiency: Efficiency = Field(default=Efficiency(), description="shares of the peaks that operators reach")
+    latencies: Latencies = Field(default=Latencies(), description="fixed times; `none` for a pure roofline")
+    reserves: Reserves = Field(default=Reserves(), description="memory beside weights and KV cache")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checkpoint_precision(cls, data: Any) -> Any:
+        """Without `precision` the model is served as published; formats left out follow the checkpoint."""
+        if not isinstance(data, dict) or isinstance(data.get("precision"), Precision):
+            return data
+        model, given = data.get("model"), data.get("precision") or {}
+        if isinstance(model, str):
+            published = catalog.language_model(model).get("precision", {})
+        elif isinstance(model, Transformer):
+            published = model.precision.model_dump(exclude_none=True)
+        else:
+            published = model.get("precision", {}) if isinstance(model, dict) else {}
+        if isinstance(given, dict) and isinstance(published, dict):
+            if "weights" in given:  # a change of format speaks for the experts too, unless it names them
+                published = {key: value for key, value in published.items() if key != "experts"}
+            return {**data, "precision": {**published, **given}}
+        return data
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _from_catalog(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str):
+            return Transformer.model_validate(catalog.language_model(value), context=info.context)
+        return value
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _distinct(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            if not value:
+                raise ValueError("an empty list names no objective")
+            if len(set(map(str, value))) < len(value):
+                raise ValueError("an objective is named twice")
+            return tuple(value)
+        return value
+
+    @model_validator(mode="after")
+    def _declared_total_is_possible(self) -> Scenario:
+        if self.parameters == "declared":
+            counts.widening(self.model)
+        return self
+
+    @property
+    def widening(self) -> float:
+        """Factor on the expert (or dense feed-forward) matrices under the chosen reading of the parameters."""
+        return counts.widening(self.model) if self.parameters == "declared" else 1.0
+
+    @property
+    def objectives(self) -> tuple[ObjectiveName, ...]:
+        """The objectives in order."""
+        return self.objective if isinstance(self.objective, tuple) else (self.objective,)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scenario:
+        """Read a scenario file (YAML or JSON).
+
+        Raises InputError with the file, line and what would be right.
+        """
+        from .reading import load_scenario
+
+        return load_scenario(Path(path))

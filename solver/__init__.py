@@ -1,0 +1,1 @@
+"""What shardwise does with deployment conditions."""

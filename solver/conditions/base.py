@@ -1,0 +1,64 @@
+"""What a condition is, and the variables it is posted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...models import Scenario
+
+if TYPE_CHECKING:
+    from ortools.sat.python.cp_model import CpModel, IntVar
+
+Facts = dict[str, Any]
+"""Values of one strategy by name (degrees, engines, gpus_used, ttft …), SI units."""
+
+
+@dataclass
+class Variables:
+    """The integer variables of the degree model. engine_gpus = stage_group · pipeline; gpus_used = engines · engine_gpus."""
+
+    model: CpModel
+    scenario: Scenario
+    tensor: IntVar
+    context: IntVar
+    data: IntVar
+    pipeline: IntVar
+    expert: IntVar
+    expert_tensor: IntVar
+    stage_group: IntVar
+    engine_gpus: IntVar
+    engines: IntVar
+    gpus_used: IntVar
+    values: dict[str, IntVar] = field(default_factory=dict)
+    """Priced quantities by column name, in the integer units of choice/scale.py; empty before pricing."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One demand on a strategy."""
+
+    id: str
+    statement: str
+    key: str
+    """The scenario key whose value sets it."""
+    post: Callable[[Variables], None]
+    """Adds it to the model; nothing else states it."""
+    explain: Callable[[Facts], tuple[str, str]]
+    """(required, predicted) in words, for a given strategy."""
+    background: bool = False
+    """A fact of the model or of arithmetic: nobody can relax it."""
+
+
+@dataclass(frozen=True)
+class Limit(Condition):
+    """A ceiling or floor on one priced column."""
+
+    column: str = ""
+    sense: Literal["<=", ">="] = "<="
+    bound: float = 0.0
+    """SI units; choice/scale.py makes it an integer."""
+    allowed: tuple[int, ...] | None = None
+    """Instead of the bound: the values allowed."""
+    show: Callable[[float], str] = str

@@ -1,0 +1,58 @@
+"""What a person pinned or bounded in `strategy:`; each is one condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...models import Bound, Scenario
+from ...models.strategy import DEGREES
+from .base import Condition, Facts, Limit, Variables
+from .limits import Sense, limit
+
+
+def conditions(scenario: Scenario) -> Iterator[Condition]:
+    """Pins on the degrees."""
+    for name in DEGREES:
+        bound = getattr(scenario.strategy, name)
+        if bound is not None:
+            yield _pin(name, bound)
+
+
+def value_conditions(scenario: Scenario) -> Iterator[Limit]:
+    """Pins on what a priced row carries beside the degrees: engines, batch, token budget."""
+    for name in ("engines", "batch", "token_budget"):
+        bound = getattr(scenario.strategy, name)
+        if bound is not None:
+            yield from _value_pins(name, bound)
+
+
+def _pin(name: str, bound: Bound) -> Condition:
+    def post(v: Variables) -> None:
+        from ortools.sat.python.cp_model import Domain
+
+        variable = getattr(v, name)
+        if bound.min is not None:
+            v.model.add(variable >= bound.min)
+        if bound.max is not None:
+            v.model.add(variable <= bound.max)
+        if bound.any_of is not None:
+            v.model.add_linear_expression_in_domain(variable, Domain.from_values(sorted(bound.any_of)))
+
+    def explain(f: Facts) -> tuple[str, str]:
+        return str(bound), str(f[name])
+
+    return Condition(f"strategy.{name}", f"{name} {bound}, as the scenario says", f"strategy.{name}", post, explain)
+
+
+def _value_pins(name: str, bound: Bound) -> Iterator[Limit]:
+    def pin(side: str, sense: Sense, value: int, allowed: tuple[int, ...] | None = None) -> Limit:
+        statement = f"{name} {bound}, as the scenario says"
+        key = f"strategy.{name}"
+        return limit(f"{key}{side}", statement, key, name, sense, value, lambda x: f"{x:,.0f}", allowed)
+
+    if bound.max is not None:
+        yield pin(".max", "<=", bound.max)
+    if bound.min is not None:
+        yield pin(".min", ">=", bound.min)
+    if bound.any_of is not None:
+        yield pin("", "<=", max(bound.any_of), tuple(sorted(set(bound.any_of))))

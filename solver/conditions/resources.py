@@ -1,0 +1,104 @@
+"""What the cluster demands: how many GPUs there are, how engines fall on nodes, and that every rank has work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...models import Scenario
+from .base import Condition, Facts, Variables
+from .structure import divisors
+
+
+def conditions(scenario: Scenario) -> Iterator[Condition]:
+    """The resource conditions of a scenario."""
+    gpus = scenario.hardware.gpu_range
+    yield _gpus_available(gpus.max)
+    yield _tensor_in_node(scenario)
+    yield _packing(scenario)
+    yield _work_for_every_rank(scenario)
+
+
+def _gpus_available(most: int) -> Condition:
+    def post(v: Variables) -> None:
+        v.model.add(v.gpus_used <= most)
+
+    return Condition("gpus.available", f"at most {most} GPUs", "hardware.gpus", post, lambda f: (f"≤ {most} GPUs", f"{f['gpus_used']} GPUs"))
+
+
+def _tensor_in_node(scenario: Scenario) -> Condition:
+    node, largest = scenario.hardware.node_size, scenario.hardware.gpu_range.max
+    aligned = sorted({*divisors(node), *range(node, largest + 1, node)})
+
+    def post(v: Variables) -> None:
+        from ortools.sat.python.cp_model import Domain
+
+        inside = v.model.new_bool_var("engine_inside_node")
+        v.model.add(v.engine_gpus <= node).only_enforce_if(inside)
+        v.model.add(v.engine_gpus > node).only_enforce_if(~inside)
+        v.model.add_linear_expression_in_domain(v.tensor, Domain.from_values(aligned)).only_enforce_if(~inside)
+
+    def explain(f: Facts) -> tuple[str, str]:
+        return f"tensor divides {node}, or is a multiple, or the engine fits a node", f"tensor {f['tensor']}, engine of {f['engine_gpus']} GPUs"
+
+    statement = f"a tensor group does not straddle the nodes of {node} GPUs: it divides a node or takes whole ones"
+    return Condition("node.tensor_group", statement, "hardware.gpus_per_node", post, explain)
+
+
+def _packing(scenario: Scenario) -> Condition:
+    """Engines take whole nodes plus at most one remainder inside a single node; equal remainders share nodes."""
+    node, full, tail = scenario.hardware.node_size, scenario.hardware.full_nodes, scenario.hardware.tail_gpus
+    largest = scenario.hardware.gpu_range.max
+
+    def post(v: Variables) -> None:
+        m = v.model
+
+        def number(name: str, least: int, most: int):  # type: ignore[no-untyped-def]
+            return m.new_int_var(least, most, f"packing_{name}")
+
+        whole, rest, share = number("whole", 0, largest), number("rest", 0, node - 1), number("share", 1, node)
+        m.add_division_equality(whole, v.engine_gpus, node)
+        m.add(rest == v.engine_gpus - node * whole)
+        m.add_max_equality(share, [rest, 1])
+        per_node, per_tail = number("per_node", 1, node), number("per_tail", 0, node)
+        m.add_division_equality(per_node, node, share)
+        m.add_division_equality(per_tail, tail, share)
+        has_rest = m.new_bool_var("packing_has_rest")
+        m.add(rest >= 1).only_enforce_if(has_rest)
+        m.add(rest == 0).only_enforce_if(~has_rest)
+        remainders, homeless = number("remainders", 0, largest), number("homeless", 0, largest)
+        m.add_multiplication_equality(remainders, [v.engines, has_rest])
+        m.add_max_equality(homeless, [remainders - per_tail, 0])
+        shared, taken = number("shared", 0, largest), number("taken", 0, largest)
+        m.add_division_equality(shared, homeless + per_node - 1, per_node)
+        m.add_multiplication_equality(taken, [v.engines, whole])
+        m.add(taken + shared <= full)
+
+    def explain(f: Facts) -> tuple[str, str]:
+        return f"≤ {full} whole nodes of {node}" + (f" and one of {tail}" if tail else ""), f"{nodes_taken(f['engines'], f['engine_gpus'], node, tail)} nodes"
+
+    statement = f"the engines fit the {full} nodes of {node} GPUs" + (f" and the one of {tail}" if tail else "")
+    return Condition("node.packing", statement, "hardware.gpus_per_node", post, explain)
+
+
+def nodes_taken(engines: int, engine_gpus: int, node: int, tail: int) -> int:
+    """Whole nodes that equal engines occupy, remainders placed on the partial node first."""
+    whole, rest = divmod(engine_gpus, node)
+    if rest == 0:
+        return engines * whole
+    homeless = max(0, engines - tail // rest)
+    return engines * whole + -(-homeless // (node // rest))
+
+
+def _work_for_every_rank(scenario: Scenario) -> Condition:
+    sequences = scenario.workload.sequences
+    key = "workload.concurrency" if scenario.workload.concurrency else "workload.batch"
+
+    def post(v: Variables) -> None:
+        groups = v.model.new_int_var(1, v.scenario.hardware.gpu_range.max, "attention_groups")
+        v.model.add_multiplication_equality(groups, [v.engines, v.data])
+        v.model.add(groups <= sequences)
+
+    def explain(f: Facts) -> tuple[str, str]:
+        return f"engines · data ≤ {sequences}", f"{f['engines']}·{f['data']} = {f['engines'] * f['data']}"
+
+    return Condition("load.every_rank", f"each attention replica has one of the {sequences} sequences", key, post, explain)

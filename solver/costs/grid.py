@@ -1,0 +1,128 @@
+"""What is free beside the degrees: engine counts, micro-batches, token budgets. The proof is over these grids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...models import Bound, Scenario
+
+Integers = NDArray[np.int64]
+BUDGETS = tuple(2**k for k in range(9, 16))
+"""512 to 32,768 tokens."""
+
+
+@dataclass
+class Grid:
+    """Rows before pricing. `choice` is the micro-batch (prompts) or the token budget (closed loop)."""
+
+    strategies: Integers
+    """Shape (rows, 6)."""
+    engines: Integers
+    choice: Integers
+
+    def __len__(self) -> int:
+        return len(self.engines)
+
+    def part(self, rows: slice) -> Grid:
+        """Some of the rows."""
+        return Grid(self.strategies[rows], self.engines[rows], self.choice[rows])
+
+
+def make_grid(scenario: Scenario, strategies: Integers) -> Grid:
+    """Every strategy with every engine count that the nodes and the load allow, and every batch or budget."""
+    base, engines = _engine_counts(scenario, strategies)
+    if scenario.workload.concurrency and scenario.workload.decodes:
+        index, choice = _budgets(scenario, strategies[base], engines)
+    else:
+        index, choice = _micro_batches(scenario, strategies[base], engines)
+    return Grid(strategies[base][index], engines[index], choice)
+
+
+def describe(scenario: Scenario) -> dict[str, str]:
+    """The grids in words, for the plan."""
+    gpus = scenario.hardware.gpu_range
+    text = {
+        "degrees": "all whole numbers that the conditions allow",
+        "engines": f"1 to {gpus.max} as far as GPUs, nodes and sequences allow",
+    }
+    if scenario.workload.concurrency and scenario.workload.decodes:
+        text["batch"] = "the concurrency divided over engines, attention replicas and stages, rounded up"
+        pinned = _pinned(scenario.strategy.token_budget)
+        text["token_budget"] = f"powers of two, {BUDGETS[0]} to {BUDGETS[-1]:,}, or the smallest that carries the load"
+        if pinned:
+            text["token_budget"] += f"; and {', '.join(map(str, pinned))} as pinned"
+    else:
+        text["micro_batch"] = "every size that divides the prompts of a replica into whole turns, rounded up"
+    return text
+
+
+def _engine_counts(scenario: Scenario, strategies: Integers) -> tuple[Integers, Integers]:
+    """(row of the strategy, engines) for every count that can be placed and has work."""
+    hardware = scenario.hardware
+    gpus = strategies[:, 0] * strategies[:, 1] * strategies[:, 2] * strategies[:, 3]
+    most = np.minimum(hardware.gpu_range.max // gpus, scenario.workload.sequences // strategies[:, 2])
+    index = np.repeat(np.arange(len(gpus)), np.maximum(most, 0))
+    engines = _ramp(np.maximum(most, 0)) + 1
+    node, tail = hardware.node_size, hardware.tail_gpus
+    whole, rest = np.divmod(gpus[index], node)
+    share = np.maximum(rest, 1)
+    homeless = np.where(rest > 0, np.maximum(0, engines - tail // share), 0)
+    taken = engines * whole - (-homeless // (node // share))
+    fits = taken <= hardware.full_nodes
+    return index[fits], engines[fits]
+
+
+def _ramp(lengths: Integers) -> Integers:
+    """0, 1, … of each length, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+
+
+def _group_sequences(scenario: Scenario, strategies: Integers, engines: Integers) -> Integers:
+    per_engine = -(-scenario.workload.sequences // engines)
+    return -(-per_engine // strategies[:, 2])
+
+
+def _micro_batches(scenario: Scenario, strategies: Integers, engines: Integers) -> tuple[Integers, Integers]:
+    """(row, sequences per micro-batch): every distinct ⌈Q_d/m⌉."""
+    prompts = _group_sequences(scenario, strategies, engines)
+    distinct, inverse = np.unique(prompts, return_inverse=True)
+    sizes = [_distinct_shares(int(count)) for count in distinct]
+    lengths = np.array([len(s) for s in sizes], dtype=np.int64)
+    index = np.repeat(np.arange(len(prompts)), lengths[inverse])
+    choice = np.concatenate([sizes[i] for i in inverse]) if len(inverse) else np.empty(0, dtype=np.int64)
+    return index, choice
+
+
+def _distinct_shares(count: int) -> Integers:
+    """All values of ⌈count/m⌉, ascending; about 2·√count of them."""
+    root = int(np.sqrt(count)) + 1
+    small = np.arange(1, root + 1)
+    turns = -(-count // small)
+    sizes = np.union1d(turns, small)
+    return sizes[-(-count // -(-count // sizes)) == sizes].astype(np.int64)
+
+
+def _budgets(scenario: Scenario, strategies: Integers, engines: Integers) -> tuple[Integers, Integers]:
+    """(row, token budget): the powers of two, more where the load needs more, and pinned values."""
+    work = scenario.workload
+    group = _group_sequences(scenario, strategies, engines)
+    batch = -(-group // np.minimum(strategies[:, 3], group))
+    needed = batch * (1 + work.input_tokens.mean / work.output_tokens.mean)
+    enough = 2 ** np.ceil(np.log2(np.maximum(needed, 1))).astype(np.int64)
+    fixed = np.array(sorted({*BUDGETS, *_pinned(scenario.strategy.token_budget)}), dtype=np.int64)
+    table = np.tile(fixed, (len(group), 1))
+    table = np.column_stack([table, np.where(enough > BUDGETS[-1], enough, 0)])
+    usable = table > batch[:, None]  # at least one prompt token per pass
+    row, column = np.nonzero(usable)
+    return row, table[row, column]
+
+
+def _pinned(bound: Bound | None) -> list[int]:
+    """Values that a person named."""
+    if bound is None:
+        return []
+    return sorted({value for value in (bound.min, bound.max, *(bound.any_of or ())) if value is not None})

@@ -1,0 +1,65 @@
+"""Bytes on one GPU, by kind of layer and at the ends of the pipeline (docs/costs.md, section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .rows import Column, Rows
+
+
+@dataclass
+class MemoryParts:
+    """What each GPU of a stage holds. `weights` and `kv` are per layer, shape (kinds, rows)."""
+
+    weights: Column
+    kv: Column
+    first: Column
+    """More weights on the first stage: the embedding."""
+    last: Column
+    """More weights on the last stage: final norm and LM head."""
+    activations: Column
+    reserve: Column
+
+
+def memory_parts(rows: Rows, sequences: Column, budget: Column) -> MemoryParts:
+    """Bytes for `sequences` full-length sequences per attention group and passes of `budget` tokens per rank."""
+    s, model = rows.setting, rows.setting.scenario.model
+    weights = np.array([_layer_weights(rows, kind.expert) for kind in s.kinds])
+    tokens = s.prompt.max + (s.answer.max if s.scenario.workload.decodes else 0)
+    per_token = sequences * rows.kv_width(s.kv_bytes) / rows.context
+    kv = np.array([per_token * (min(tokens, s.window) if kind.sliding else tokens) for kind in s.kinds])
+    table = s.vocabulary * s.hidden * s.plain_bytes / rows.tensor
+    head = np.where(rows.pipeline == 1, 0.0, table) if model.tied_embeddings else table
+    return MemoryParts(
+        weights, kv, table, head + s.hidden * s.plain_bytes, _activations(rows, budget), _reserve(rows)
+    )
+
+
+def _layer_weights(rows: Rows, expert: bool) -> Column:
+    s = rows.setting
+    plain = (s.attention.small + s.scenario.model.norms_per_layer * s.hidden) * s.plain_bytes
+    total = rows.attention_matrices * s.weight_bytes + plain
+    if not expert:
+        return total + s.dense_weights / rows.tensor * s.weight_bytes
+    one = s.expert_weights / rows.expert_tensor * s.expert_bytes + s.expert_biases * s.plain_bytes
+    total = total + s.experts / rows.expert * one + s.router_weights * s.plain_bytes
+    return total + s.shared_weights / rows.tensor * s.expert_bytes
+
+
+def _activations(rows: Rows, budget: Column) -> Column:
+    """Peak of the largest pass: residual stream, the widest projection, the tokens routed to this rank; or the floor."""
+    s, reserves = rows.setting, rows.setting.scenario.reserves
+    widest = max(s.heads * s.key_dim, s.dense_width) / rows.tensor
+    peak = budget * s.plain_bytes * (6 * s.hidden + 2 * widest)
+    if not s.experts:
+        return np.maximum(peak, reserves.activation_dense)
+    arriving = budget * rows.context * rows.data * s.per_token / rows.expert
+    peak = peak + arriving * s.plain_bytes * (s.hidden + 2 * s.expert_width / rows.expert_tensor)
+    return np.maximum(peak, reserves.activation_experts)
+
+
+def _reserve(rows: Rows) -> Column:
+    reserves = rows.setting.scenario.reserves
+    return np.where(rows.engine_gpus == 1, reserves.single_gpu, reserves.multi_gpu)

@@ -1,0 +1,102 @@
+"""Strategies × engine counts as columns, with what placement says of their groups (docs/costs.md, section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...models.strategy import DEGREES
+from .setting import Setting
+
+Column = NDArray[np.float64]
+
+
+@dataclass
+class Rows:
+    """Columns of equal length: the degrees, the engines, and the sequences on the busiest engine and group."""
+
+    setting: Setting
+    tensor: Column
+    context: Column
+    data: Column
+    pipeline: Column
+    expert: Column
+    expert_tensor: Column
+    engines: Column
+
+    @classmethod
+    def of(cls, setting: Setting, strategies: NDArray[np.int64], engines: NDArray[np.int64]) -> Rows:
+        """From the integer degrees, shape (rows, 6), and the engine count of each row."""
+        degrees = {name: strategies[:, i].astype(np.float64) for i, name in enumerate(DEGREES)}
+        return cls(setting, **degrees, engines=engines.astype(np.float64))
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    @cached_property
+    def stage_group(self) -> Column:
+        """GPUs of one stage."""
+        return self.tensor * self.context * self.data
+
+    @cached_property
+    def engine_gpus(self) -> Column:
+        """GPUs of one engine."""
+        return self.stage_group * self.pipeline
+
+    @cached_property
+    def gpus_used(self) -> Column:
+        """GPUs of all engines."""
+        return self.engine_gpus * self.engines
+
+    @cached_property
+    def engine_sequences(self) -> Column:
+        """Q: sequences on the busiest engine."""
+        return np.ceil(self.setting.scenario.workload.sequences / self.engines)
+
+    @cached_property
+    def group_sequences(self) -> Column:
+        """Q_d: sequences on its busiest attention group."""
+        return np.ceil(self.engine_sequences / self.data)
+
+    @cached_property
+    def kv_heads(self) -> Column:
+        """KV heads that one tensor rank holds; replicated when there are more ranks than heads."""
+        return np.ceil(self.setting.key_heads / self.tensor)
+
+    def crosses(self, block: Column) -> NDArray[np.bool_]:
+        """Whether some block of so many contiguous ranks lies on two nodes."""
+        return (self.engine_gpus > self.setting.node) & (self.setting.node % block != 0)
+
+    def boundary_crosses(self, stage: Column | int) -> NDArray[np.bool_]:
+        """Whether ranks of `stage` and the next lie on different nodes."""
+        node = self.setting.node
+        start = (stage * self.stage_group) % node
+        return (self.engine_gpus > node) & (start + 2 * self.stage_group > node)
+
+    @cached_property
+    def expert_nodes(self) -> Column:
+        """M: nodes that the expert group of a stage spans."""
+        nodes = np.maximum(2, np.ceil(self.stage_group / self.setting.node))
+        return np.where(self.crosses(self.stage_group), nodes, 1.0)
+
+    @cached_property
+    def imbalance(self) -> Column:
+        """Gamma: load of the busiest expert rank over the mean."""
+        routing, experts = self.setting.scenario.workload.routing, self.setting.experts
+        ranks, index = np.unique(self.expert.astype(np.int64), return_inverse=True)
+        return np.array([routing.factor(experts, int(r)) for r in ranks], dtype=np.float64)[index]
+
+    def kv_width(self, element_bytes: float) -> Column:
+        """Kappa: KV bytes per token, layer and rank. Latent attention is not divided by tensor."""
+        if self.setting.latent_kv:
+            return np.full(len(self), self.setting.latent_kv * element_bytes)
+        return 2 * self.kv_heads * self.setting.head_dim * element_bytes
+
+    @cached_property
+    def attention_matrices(self) -> Column:
+        """A_r: attention weights of one layer on one rank."""
+        a = self.setting.attention
+        return a.by_head / self.tensor + a.by_kv_head * self.kv_heads / self.setting.key_heads + a.replicated

@@ -1,0 +1,326 @@
+"""From passes to latency, throughput and memory: the serving programs of docs/costs.md, section 4."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...models import Scenario
+from .forward import LayerTimes, Pass, layer_times, pairs_of, prefix_of
+from .grid import Grid, Integers
+from .memory import MemoryParts, memory_parts
+from .rows import Column, Rows
+from .setting import Setting, setting
+from .source import OperatorTimes, Roofline
+from .stages import Stages, split_stages
+
+_BLOCK = 32_768
+"""Rows priced at once: bounds memory, keeps columns in cache."""
+
+
+@dataclass
+class Candidates:
+    """Priced rows, SI units. Integer columns say what was chosen, float columns what it takes and gives."""
+
+    strategies: Integers
+    """Shape (rows, 6), columns as models.strategy.DEGREES."""
+    engines: Integers
+    batch: Integers
+    micro_batches: Integers
+    in_flight: Integers
+    token_budget: Integers
+    gpus_used: Integers
+    ttft: Column
+    ttft_mean: Column
+    tpot: Column
+    """NaN where nothing is decoded."""
+    request_latency: Column
+    requests_rate: Column
+    output_rate: Column
+    """NaN where nothing is decoded."""
+    input_rate: Column
+    budget_shortfall: Column
+    """Tokens by which the load exceeds the budget; negative where it fits."""
+    weights: Column
+    kv_cache: Column
+    activations: Column
+    reserve: Column
+    fullest_stage: Integers
+    stage_of_layer: NDArray[np.int16]
+    """Shape (rows, layers)."""
+
+    def __len__(self) -> int:
+        return len(self.engines)
+
+    def take(self, index: NDArray[np.intp] | list[int]) -> Candidates:
+        """Some of the rows."""
+        return Candidates(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    def column(self, name: str) -> Column:
+        """A column by the name that limits and objectives use."""
+        if name.endswith("_per_gpu"):
+            return self.column(name.removesuffix("_per_gpu")) / self.gpus_used
+        if name == "memory":
+            return self.weights + self.kv_cache + self.activations + self.reserve
+        values: Column = getattr(self, name)
+        return values
+
+    @property
+    def tokens_rate(self) -> Column:
+        """The throughput that a plain requirement and the objectives mean."""
+        return np.where(np.isnan(self.output_rate), self.input_rate, self.output_rate)
+
+
+def price(scenario: Scenario, grid: Grid, source: type[Roofline] = Roofline) -> Candidates:
+    """Price every row of the grid."""
+    s = setting(scenario)
+    times = source(s)
+    starts = range(0, max(len(grid), 1), _BLOCK)
+    blocks = [_price_block(s, grid.part(slice(start, start + _BLOCK)), times) for start in starts]
+    if len(blocks) == 1:
+        return blocks[0]
+    return Candidates(
+        **{field.name: np.concatenate([getattr(b, field.name) for b in blocks]) for field in fields(Candidates)}
+    )
+
+
+def _price_block(s: Setting, grid: Grid, times: OperatorTimes) -> Candidates:
+    rows = Rows.of(s, grid.strategies, grid.engines)
+    program = _ClosedLoop if s.scenario.workload.concurrency else _StaticBatch
+    chosen = (program if s.scenario.workload.decodes else _PrefillOnly)(rows, grid.choice.astype(np.float64), times)
+    weights, cache, fullest = chosen.stages.fullest(chosen.memory)
+    columns = chosen.columns()
+    return Candidates(
+        strategies=grid.strategies,
+        engines=grid.engines,
+        gpus_used=rows.gpus_used.astype(np.int64),
+        weights=weights,
+        kv_cache=cache,
+        activations=np.ceil(chosen.memory.activations),
+        reserve=np.ceil(chosen.memory.reserve),
+        fullest_stage=fullest,
+        stage_of_layer=chosen.stage_of_layer,
+        **{name: columns[name].astype(np.int64) for name in ("batch", "micro_batches", "in_flight", "token_budget")},
+        **{name: columns[name] for name in _FLOAT_COLUMNS},
+    )
+
+
+_FLOAT_COLUMNS = (
+    "ttft",
+    "ttft_mean",
+    "tpot",
+    "request_latency",
+    "requests_rate",
+    "output_rate",
+    "input_rate",
+    "budget_shortfall",
+)
+
+
+class _Program:
+    """What the three programs share: prompts that arrive together, and the split by a reference pass."""
+
+    memory: MemoryParts
+    stage_of_layer: NDArray[np.int16]
+    stages: Stages
+
+    def __init__(self, rows: Rows, times: OperatorTimes) -> None:
+        self.rows, self.times, self.s = rows, times, rows.setting
+        self.zero = np.zeros(len(rows))
+        self.prompt, self.answer = rows.setting.prompt, rows.setting.answer
+
+    def split(self, reference: LayerTimes, memory: MemoryParts) -> None:
+        """Choose the stages by the reference pass."""
+        usable = self.s.scenario.hardware.usable_memory
+        self.memory = memory
+        self.stage_of_layer = split_stages(self.rows, reference, memory, usable)
+        self.stages = Stages.of(self.rows, self.stage_of_layer)
+
+    def run(self, work: Pass) -> LayerTimes:
+        """Price a pass."""
+        return layer_times(self.rows, work, self.times)
+
+    def prompts(self, batch: Column, length: float, mean_square: float) -> Pass:
+        """A pass of whole prompts."""
+        full, sliding = pairs_of(self.s, length, mean_square)
+        return Pass(
+            decoding=self.zero,
+            context=self.zero,
+            prompt=batch * length,
+            pairs=(batch * full, batch * sliding),
+            prefix=(self.zero, self.zero),
+            logits=batch,
+            prompt_share=self.zero + 1,
+        )
+
+    def mean_prompts(self, batch: Column) -> Pass:
+        """A pass of prompts of mean length."""
+        return self.prompts(batch, self.prompt.mean, self.prompt.mean_square)
+
+    def decode(self, batch: Column) -> Pass:
+        """A pass that only decodes."""
+        return Pass(
+            decoding=batch,
+            context=self.zero + self.prompt.mean + self.answer.mean / 2,
+            prompt=self.zero,
+            pairs=(self.zero, self.zero),
+            prefix=(self.zero, self.zero),
+            logits=batch,
+            prompt_share=self.zero,
+        )
+
+    def decode_turns(self) -> tuple[Column, Column]:
+        """(B, m) of decoding: as many micro-batches as there are stages."""
+        group = self.rows.group_sequences
+        turns = np.minimum(self.rows.pipeline, group)
+        return np.ceil(group / turns), turns
+
+    def makespan(self, slowest: Column, turns: Column) -> Column:
+        """Seconds until the last micro-batch has left the pipeline."""
+        return (turns + self.rows.pipeline - 1) * slowest
+
+
+class _PrefillOnly(_Program):
+    """Prompts that arrive together; their first token ends them."""
+
+    def __init__(self, rows: Rows, batch: Column, times: OperatorTimes) -> None:
+        super().__init__(rows, times)
+        self.batch, self.turns = batch, np.ceil(rows.group_sequences / batch)
+        self.budget = np.ceil(batch * self.prompt.max / rows.context)
+        held = batch * np.minimum(self.turns, rows.pipeline)
+        mean = self.run(self.mean_prompts(batch))
+        self.split(mean, memory_parts(rows, held, self.budget))
+        self.mean = self.makespan(self.stages.times(mean)[0], self.turns)
+        longest = self.prompts(batch, self.prompt.max, self.prompt.max**2)
+        self.longest = self.makespan(self.stages.times(self.run(longest))[0], self.turns)
+
+    def columns(self) -> dict[str, Column]:
+        """The priced columns."""
+        start, work = self.s.latencies.startup, self.s.scenario.workload
+        held = self.batch * self.rows.data * np.minimum(self.turns, self.rows.pipeline)
+        requests = work.sequences / self.mean
+        return {
+            "batch": self.batch,
+            "micro_batches": self.turns,
+            "in_flight": np.minimum(self.rows.engine_sequences, held),
+            "token_budget": self.budget,
+            "ttft": start + self.longest,
+            "ttft_mean": start + self.mean,
+            "tpot": self.zero + np.nan,
+            "request_latency": start + self.longest,
+            "requests_rate": requests,
+            "output_rate": self.zero + np.nan,
+            "input_rate": requests * self.prompt.mean,
+            "budget_shortfall": self.zero,
+        }
+
+
+class _StaticBatch(_Program):
+    """Prompts that arrive together and then decode together."""
+
+    def __init__(self, rows: Rows, prompts: Column, times: OperatorTimes) -> None:
+        super().__init__(rows, times)
+        self.batch, self.decode_count = self.decode_turns()
+        self.turns = np.ceil(rows.group_sequences / prompts)
+        self.budget = prompts * self.prompt.max
+        decode = self.run(self.decode(self.batch))
+        self.split(decode, memory_parts(rows, rows.group_sequences, self.budget))
+        slowest, total = self.stages.times(decode)
+        self.tpot = np.maximum(total, self.decode_count * slowest)
+        mean = self.stages.times(self.run(self.mean_prompts(prompts)))[0]
+        longest = self.stages.times(self.run(self.prompts(prompts, self.prompt.max, self.prompt.max**2)))[0]
+        self.mean, self.longest = self.makespan(mean, self.turns), self.makespan(longest, self.turns)
+
+    def columns(self) -> dict[str, Column]:
+        """The priced columns."""
+        start, work = self.s.latencies.startup, self.s.scenario.workload
+        requests = work.sequences / (self.mean + (self.answer.mean - 1) * self.tpot)
+        ttft = start + self.longest
+        return {
+            "batch": self.batch,
+            "micro_batches": self.decode_count,
+            "in_flight": self.rows.engine_sequences,
+            "token_budget": self.budget,
+            "ttft": ttft,
+            "ttft_mean": start + self.mean,
+            "tpot": self.tpot,
+            "request_latency": ttft + (self.answer.max - 1) * self.tpot,
+            "requests_rate": requests,
+            "output_rate": requests * self.answer.mean,
+            "input_rate": requests * self.prompt.mean,
+            "budget_shortfall": self.zero,
+        }
+
+
+class _ClosedLoop(_Program):
+    """Continuous batching at constant concurrency: decode tokens and prompt chunks share each iteration."""
+
+    def __init__(self, rows: Rows, budget: Column, times: OperatorTimes) -> None:
+        super().__init__(rows, times)
+        self.budget = budget
+        self.batch, self.turns = self.decode_turns()
+        mixed = self._mixed()
+        self.load = self.batch + mixed.prompt
+        reference = self.run(mixed)
+        self.split(reference, memory_parts(rows, self.batch * self.turns, budget))
+        self.mixed_slowest, total = self.stages.times(reference)
+        self.tpot = np.maximum(total, self.turns * self.mixed_slowest)
+        self.decode_slowest = self.stages.times(self.run(self.decode(self.batch)))[0]
+
+    def _chunks(self, length: float) -> tuple[Column, Column]:
+        """(prompt tokens per pass, passes per prompt)."""
+        chunk = np.minimum(length, self.budget - self.batch)
+        return chunk, np.ceil(length / chunk)
+
+    def _mixed(self) -> Pass:
+        """The average iteration: each sequence brings a new prompt once per answer."""
+        starting = self.batch / self.answer.mean
+        _, chunks = self._chunks(self.prompt.mean)
+        full, sliding = pairs_of(self.s, self.prompt.mean, self.prompt.mean_square)
+        prefix = prefix_of(self.s, self.prompt.mean, chunks)
+        work = self.decode(self.batch)
+        work.prompt = starting * self.prompt.mean
+        work.pairs = (starting * full, starting * sliding)
+        work.prefix = (starting * prefix[0], starting * prefix[1])
+        work.logits = self.batch + starting
+        work.prompt_share = np.minimum(1.0, starting * chunks)
+        return work
+
+    def _ttft(self, length: float, mean_square: float) -> Column:
+        """Start-up, the prompt's own passes at the full budget, and the averaged opening burst."""
+        chunk, chunks = self._chunks(length)
+        full, sliding = pairs_of(self.s, length, mean_square)
+        prefix = prefix_of(self.s, length, chunks)
+        work = self.decode(self.batch)
+        work.prompt = chunk
+        work.pairs = (full / chunks, sliding / chunks)
+        work.prefix = (prefix[0] / chunks, prefix[1] / chunks)
+        work.logits = self.batch + 1
+        work.prompt_share = self.zero + 1
+        slowest, total = self.stages.times(self.run(work))
+        prompt = chunks * np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
+        burst = 0.5 / self.s.scenario.workload.requests_per_client
+        wait = burst * self.rows.group_sequences * chunks * (slowest - self.decode_slowest)
+        return self.s.latencies.startup + prompt + wait
+
+    def columns(self) -> dict[str, Column]:
+        """The priced columns."""
+        ttft = self._ttft(self.prompt.max, self.prompt.max**2)
+        fixed = self.prompt.min == self.prompt.max
+        output = self.s.scenario.workload.sequences / self.tpot
+        return {
+            "batch": self.batch,
+            "micro_batches": self.turns,
+            "in_flight": self.rows.engine_sequences,
+            "token_budget": self.budget,
+            "ttft": ttft,
+            "ttft_mean": ttft if fixed else self._ttft(self.prompt.mean, self.prompt.mean_square),
+            "tpot": self.tpot,
+            "request_latency": ttft + (self.answer.max - 1) * self.tpot,
+            "requests_rate": output / self.answer.mean,
+            "output_rate": output,
+            "input_rate": output / self.answer.mean * self.prompt.mean,
+            "budget_shortfall": self.load - self.budget,
+        }

@@ -1,0 +1,121 @@
+"""The scenario's numbers that the formulas use, worked out once: shapes, bytes, rates. Symbols as in docs/costs.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...models import Efficiency, Latencies, Lengths, Link, Scenario
+from ...models import counts as shapes
+from ...models.transformer import LayerKind
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Scalars of one scenario; SI units, bytes already in the serving precision."""
+
+    scenario: Scenario
+    kinds: tuple[LayerKind, ...]
+    """Distinct kinds of layer."""
+    layer_kinds: tuple[int, ...]
+    """Index into `kinds` of each layer, first to last."""
+    hidden: int
+    heads: int
+    key_heads: int
+    key_dim: int
+    latent_kv: int
+    """Elements of the compressed KV vector; 0 for grouped attention."""
+    head_dim: int
+    attention: shapes.AttentionCount
+    dense_weights: float
+    dense_width: int
+    experts: int
+    per_token: int
+    expert_width: int
+    expert_weights: float
+    """Weights of one routed expert in one layer, widened to the declared total."""
+    expert_biases: int
+    shared_weights: int
+    shared_width: int
+    router_weights: int
+    vocabulary: int
+    score_width: int
+    decode_score_width: int
+    window: int
+    """Tokens of a sliding layer; 0 where none slides."""
+    weight_bytes: float
+    expert_bytes: float
+    plain_bytes: float
+    """Activations, embeddings, norms, routers, biases."""
+    kv_bytes: float
+    dispatch_bytes: float
+    rate_weights: float
+    rate_experts: float
+    rate_plain: float
+    memory_bandwidth: float
+    node: int
+    inside: Link
+    between: Link
+    node_limit: int
+    efficiency: Efficiency
+    latencies: Latencies
+
+    @property
+    def prompt(self) -> Lengths:
+        """Prompt lengths."""
+        return self.scenario.workload.input_tokens
+
+    @property
+    def answer(self) -> Lengths:
+        """Answer lengths."""
+        return self.scenario.workload.output_tokens
+
+
+def setting(scenario: Scenario) -> Setting:
+    """Work the numbers out."""
+    model, card, precision = scenario.model, scenario.hardware.accelerator, scenario.precision
+    attention, experts = model.attention, model.experts
+    latent = attention.latent
+    widening = scenario.widening
+    kinds = tuple(sorted(set(model.kinds)))
+    experts_in_8_bit = (precision.experts or precision.weights) == "fp8"
+    return Setting(
+        scenario=scenario,
+        kinds=kinds,
+        layer_kinds=tuple(kinds.index(kind) for kind in model.kinds),
+        hidden=model.hidden,
+        heads=attention.heads,
+        key_heads=attention.key_heads,
+        key_dim=latent.nope_dim + latent.rope_dim if latent else attention.head_dim or 0,
+        latent_kv=latent.kv_rank + latent.rope_dim if latent else 0,
+        head_dim=attention.head_dim or 0,
+        attention=shapes.attention_weights(model),
+        dense_weights=shapes.dense_weights(model) * (widening if experts is None else 1.0),
+        dense_width=model.feed_forward.width if model.feed_forward else 0,
+        experts=experts.count if experts else 0,
+        per_token=experts.per_token if experts else 0,
+        expert_width=experts.width if experts else 0,
+        expert_weights=shapes.expert_weights(model) * widening,
+        expert_biases=shapes.expert_bias_weights(model),
+        shared_weights=shapes.shared_weights(model),
+        shared_width=experts.shared_width if experts else 0,
+        router_weights=shapes.router_weights(model),
+        vocabulary=model.vocabulary,
+        score_width=shapes.score_width(model),
+        decode_score_width=shapes.decode_score_width(model),
+        window=attention.window.size if attention.window else 0,
+        weight_bytes=precision.weight_bytes,
+        expert_bytes=precision.expert_bytes,
+        plain_bytes=precision.activation_bytes,
+        kv_bytes=precision.kv_bytes,
+        dispatch_bytes=1.0 if experts_in_8_bit else precision.activation_bytes,
+        rate_weights=card.compute.rate(precision.compute_format("weights", card)),
+        rate_experts=card.compute.rate(precision.compute_format("experts", card)),
+        rate_plain=card.compute.bf16,
+        memory_bandwidth=card.memory_bandwidth,
+        node=scenario.hardware.node_size,
+        inside=scenario.hardware.inside,
+        between=scenario.hardware.between,
+        node_limit=(experts.node_limit or 0) if experts else 0,
+        efficiency=scenario.efficiency,
+        latencies=scenario.latencies,
+    )

@@ -1,0 +1,83 @@
+"""The degree model: integer variables for the six degrees, the engines and the GPUs, under named conditions.
+
+Enters: a Scenario. Leaves: every legal strategy, as an integer array. Prices come later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ortools.sat.python import cp_model
+
+from ..models import Scenario
+from ..models.strategy import DEGREES
+from .conditions import Condition, Variables, structural_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def new_variables(scenario: Scenario) -> Variables:
+    """Fresh variables in a fresh model, nothing posted yet."""
+    model = cp_model.CpModel()
+    largest = scenario.hardware.gpu_range.max
+    degrees = {name: model.new_int_var(1, largest, name) for name in DEGREES}
+    others = ("stage_group", "engine_gpus", "engines", "gpus_used")
+    return Variables(
+        model=model, scenario=scenario, **degrees, **{name: model.new_int_var(1, largest, name) for name in others}
+    )
+
+
+def degree_model(scenario: Scenario, conditions: Iterable[Condition] | None = None) -> Variables:
+    """The model without prices; `conditions` replaces the scenario's own (to drop or isolate some)."""
+    variables = new_variables(scenario)
+    for condition in structural_of(scenario) if conditions is None else conditions:
+        condition.post(variables)
+    return variables
+
+
+def legal_strategies(
+    scenario: Scenario,
+    conditions: Iterable[Condition] | None = None,
+    stop: Callable[[cp_model.CpSolver], None] | None = None,
+) -> NDArray[np.int64]:
+    """All strategies of which one engine can be placed (how many engines is priced later). Shape (strategies, 6), columns as DEGREES.
+
+    Sorted by the degrees, so that the answer does not depend on the solver's order. `stop` receives the solver, so
+    that a signal can end the search.
+    """
+    wanted = structural_of(scenario) if conditions is None else list(conditions)
+    variables = degree_model(scenario, wanted)
+    variables.model.add(variables.engines == 1)
+    order = [getattr(variables, name) for name in ("tensor", "expert", "pipeline", "expert_tensor", "data", "context")]
+    variables.model.add_decision_strategy(order, cp_model.CHOOSE_FIRST, cp_model.SELECT_MIN_VALUE)
+    solver = cp_model.CpSolver()
+    solver.parameters.enumerate_all_solutions = True
+    # Products of degrees have useless linear relaxations: without them the enumeration is 10 to 15 times faster.
+    solver.parameters.linearization_level = 0
+    solver.parameters.search_branching = cp_model.FIXED_SEARCH
+    solver.parameters.num_workers = 1
+    solver.parameters.catch_sigint_signal = False
+    collector = _Collector([getattr(variables, name) for name in DEGREES])
+    if stop is not None:
+        stop(solver)
+    status = solver.solve(variables.model, collector)
+    if status not in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
+        raise InterruptedError("the enumeration of strategies was stopped")
+    found = np.array(collector.found, dtype=np.int64).reshape(-1, len(DEGREES))
+    return found[np.lexsort(found.T[::-1])]
+
+
+class _Collector(cp_model.CpSolverSolutionCallback):
+    """Keeps every solution."""
+
+    def __init__(self, variables: list[cp_model.IntVar]) -> None:
+        super().__init__()
+        self._variables = variables
+        self.found: list[tuple[int, ...]] = []
+
+    def on_solution_callback(self) -> None:
+        """Called by the solver at each solution."""
+        self.found.append(tuple(self.value(variable) for variable in self._variables))

@@ -1,0 +1,140 @@
+"""One forward pass of one micro-batch through the stages, in seconds (docs/costs.md, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .deployment import Deployment
+from .links import Links
+from .shapes import Layer
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass carries, seen from one attention group. Pairs and prefix: (full layer, sliding layer)."""
+
+    decoding: float = 0.0
+    """D"""
+    reach: float = 0.0
+    """X: mean context of the decoding sequences"""
+    prompt: float = 0.0
+    """P"""
+    pairs: tuple[float, float] = (0.0, 0.0)
+    """A"""
+    prefix: tuple[float, float] = (0.0, 0.0)
+    """R"""
+    logits: float = 0.0
+    """Y"""
+    prompt_share: float = 0.0
+    """φ"""
+
+
+class Forward:
+    """The times of a deployment's passes."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        card = deployment.scenario.hardware.accelerator
+        rates = {"fp8": card.compute.fp8, "int8": card.compute.int8}
+        self.half_rate = card.compute.bf16
+        self.weight_rate = rates.get(deployment.shapes.weight_format) or self.half_rate
+        self.expert_rate = rates.get(deployment.shapes.expert_format) or self.half_rate
+        self.memory_rate = card.memory_bandwidth
+        self.efficiency, self.latencies = deployment.scenario.efficiency, deployment.scenario.latencies
+        self.deployment, self.cut, self.shapes = deployment, deployment.cut, deployment.shapes
+        self.links = Links(deployment)
+
+    def tokens(self, load: Pass) -> float:
+        """T: tokens on one rank."""
+        return load.decoding + load.prompt / self.cut.context
+
+    def _matrix(
+        self, flops: float, size: float, rate: float, shares: tuple[float, float], rows: float, width: float
+    ) -> float:
+        """A matrix product; `shares` are those of the peak FLOP/s and of the memory bandwidth."""
+        if rows == 0 or (flops == 0 and size == 0):
+            return 0.0
+        reached = shares[0] * rows / (rows + self.efficiency.half_rows)
+        reached *= width / (width + self.efficiency.half_width)
+        return max(flops / (rate * reached), size / (self.memory_rate * shares[1]))
+
+    def _linear(self, rows: float, weights: float, element: float, rate: float, width: float) -> float:
+        """A dense matrix of so many weights per rank."""
+        shares = (self.efficiency.mfu, self.efficiency.bandwidth)
+        return self._matrix(2 * rows * weights, weights * element, rate, shares, rows, width)
+
+    def _attention(self, load: Pass, sliding: bool) -> float:
+        """Attention cores of the prompt tokens and of the decoding sequences."""
+        shapes, heads = self.shapes, self.shapes.heads / self.cut.tensor
+        row = shapes.cache_bytes(self.cut.tensor, shapes.kv_bytes)
+        flop_rate = self.half_rate * self.efficiency.attention_mfu
+        byte_rate = self.memory_rate * self.efficiency.kv_bandwidth
+        pairs, prefix = load.pairs[sliding], load.prefix[sliding]
+        prompt = max(
+            2 * heads * shapes.prompt_score * pairs / self.cut.context / flop_rate,
+            prefix * row / self.cut.context / byte_rate,
+        )
+        seen = load.decoding * (min(load.reach, shapes.window) if sliding else load.reach)
+        return prompt + max(2 * heads * shapes.decode_score * seen / flop_rate, seen * row / byte_rate)
+
+    def _routed(self, group_tokens: float) -> float:
+        """The routed experts of the busiest expert rank."""
+        shapes, cut, efficiency = self.shapes, self.cut, self.efficiency
+        share = shapes.per_token / shapes.experts
+        hit = 1 - (1 - share) ** group_tokens
+        work = 2 * shapes.expert_matrices * shapes.per_token * group_tokens * self.deployment.routing_load
+        size = shapes.experts / cut.expert * hit * shapes.expert_matrices / cut.expert_tensor * shapes.expert_bytes
+        return self._matrix(
+            work / (cut.expert * cut.expert_tensor),
+            size,
+            self.expert_rate,
+            (efficiency.expert_mfu, efficiency.expert_bandwidth),
+            group_tokens * share,
+            shapes.expert_width / cut.expert_tensor,
+        )
+
+    def layer(self, load: Pass, layer: Layer) -> float:
+        """One layer on the busiest rank."""
+        shapes, cut, rows = self.shapes, self.cut, self.tokens(load)
+        group_rows = rows * cut.context * cut.data
+        reduced = self.links.all_reduce(
+            rows * shapes.hidden * shapes.activation_bytes, cut.tensor, cut.crosses(cut.tensor)
+        )
+        width = shapes.heads * shapes.head_dim / cut.tensor
+        attention_weights = shapes.attention_per_rank(cut.tensor)
+        seconds = self._linear(rows, attention_weights, shapes.weight_bytes, self.weight_rate, width)
+        seconds += self._attention(load, layer.sliding) + reduced + self.links.context(load.prompt)
+        traffic = rows * self.latencies.token_traffic * shapes.hidden * shapes.activation_bytes
+        seconds += traffic / (self.memory_rate * self.efficiency.bandwidth)
+        seconds += self.latencies.layer + load.prompt_share * self.latencies.eager_layer
+        if not layer.expert:
+            weights, width = shapes.dense_matrices / cut.tensor, shapes.dense_width / cut.tensor
+            return seconds + reduced + self._linear(rows, weights, shapes.weight_bytes, self.weight_rate, width)
+        router = shapes.hidden * shapes.experts
+        seconds += self._linear(rows, router, shapes.activation_bytes, self.half_rate, shapes.experts)
+        weights, width = shapes.shared_matrices / cut.tensor, shapes.shared_width / cut.tensor
+        seconds += self._linear(rows, weights, shapes.expert_bytes, self.expert_rate, width)
+        seconds += self._routed(group_rows) + self.latencies.expert_layer
+        return seconds + self.links.expert_exchange(rows) + self.links.expert_tensor(group_rows)
+
+    def ends(self, load: Pass, stage: int) -> float:
+        """What a stage takes beside its layers: the host, and the head or the send."""
+        shapes, cut = self.shapes, self.cut
+        if stage < cut.pipeline - 1:
+            return self.latencies.iteration + self.links.send(self.tokens(load), stage)
+        columns = shapes.vocabulary / cut.tensor
+        weights = shapes.hidden * columns
+        head = self._linear(load.logits, weights, shapes.activation_bytes, self.half_rate, columns)
+        return self.latencies.iteration + head
+
+    def layers(self, load: Pass) -> list[float]:
+        """Every layer of the model, first to last."""
+        time = {kind: self.layer(load, kind) for kind in set(self.shapes.layers)}
+        return [time[kind] for kind in self.shapes.layers]
+
+    def stages(self, load: Pass) -> list[float]:
+        """Every stage of the plan's split."""
+        layers = self.layers(load)
+        return [
+            self.ends(load, stage) + sum(layers[i] for i in self.deployment.stage_layers(stage))
+            for stage in range(self.cut.pipeline)
+        ]

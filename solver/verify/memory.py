@@ -1,0 +1,160 @@
+"""Bytes of one GPU on each stage (docs/costs.md, section 5)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from shardwise.models.hardware import Hardware
+from shardwise.models.plan import Finding, Plan
+
+from .deployment import Deployment
+from .shapes import Layer, Shapes
+from .text import agree, equal, rule, show
+
+ROUNDING = 4
+"""Bytes by which two totals of four rounded parts may differ through rounding alone."""
+
+
+def usable(hardware: Hardware) -> int:
+    """Bytes of a card that a plan may fill."""
+    return math.floor(hardware.accelerator.memory * hardware.memory_utilization)
+
+
+def layer_weights(shapes: Shapes, layer: Layer, tensor: int, experts: float, width: float) -> float:
+    """Bytes of one layer's weights on a rank that holds `experts` experts and the share `width` of each."""
+    held = shapes.attention_per_rank(tensor) * shapes.weight_bytes
+    held += (shapes.small + shapes.norms) * shapes.activation_bytes
+    if not layer.expert:
+        return held + shapes.dense_matrices / tensor * shapes.weight_bytes
+    one = shapes.expert_matrices * width * shapes.expert_bytes + shapes.expert_biases * shapes.activation_bytes
+    held += experts * one + shapes.router * shapes.activation_bytes
+    return held + shapes.shared_matrices / tensor * shapes.expert_bytes
+
+
+def end_weights(shapes: Shapes, tensor: int, first: bool, last: bool) -> float:
+    """Bytes of the embedding on the first stage, of the final norm and the LM head on the last."""
+    table = shapes.vocabulary * shapes.hidden * shapes.activation_bytes / tensor
+    held = table if first else 0.0
+    if last:
+        held += shapes.hidden * shapes.activation_bytes
+        if not (shapes.tied and first):
+            held += table
+    return held
+
+
+@dataclass(frozen=True)
+class Held:
+    """Bytes on one GPU of one stage."""
+
+    weights: int
+    kv_cache: int
+    activations: int
+    reserve: int
+
+    @property
+    def total(self) -> int:
+        """All four."""
+        return self.weights + self.kv_cache + self.activations + self.reserve
+
+
+class MemoryOf:
+    """The memory of a deployment's stages."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment, self.shapes, self.cut = deployment, deployment.shapes, deployment.cut
+
+    @property
+    def sequences(self) -> int:
+        """Sequences per attention group whose cache is held."""
+        if self.deployment.program == "static batch":
+            return self.deployment.group_sequences
+        in_turn = self.deployment.micro_batches
+        if self.deployment.program == "prefill only":
+            in_turn = min(in_turn, self.cut.pipeline)
+        return self.deployment.batch * in_turn
+
+    def layer_cache(self, layer: Layer) -> float:
+        """KV bytes of one sequence in one layer on one rank, at full length."""
+        workload = self.deployment.scenario.workload
+        tokens: float = workload.input_tokens.max
+        if self.deployment.program != "prefill only":
+            tokens += workload.output_tokens.max
+        if layer.sliding:
+            tokens = min(tokens, self.shapes.window)
+        return self.shapes.cache_bytes(self.cut.tensor, self.shapes.kv_bytes) * tokens / self.cut.context
+
+    @cached_property
+    def kinds(self) -> dict[Layer, tuple[float, float]]:
+        """Weights and KV bytes of a layer of each kind, for all sequences held."""
+        shapes, cut = self.shapes, self.cut
+        experts, width = shapes.experts / cut.expert, 1 / cut.expert_tensor
+        return {
+            kind: (
+                layer_weights(shapes, kind, cut.tensor, experts, width),
+                self.sequences * self.layer_cache(kind),
+            )
+            for kind in set(shapes.layers)
+        }
+
+    @cached_property
+    def activations(self) -> int:
+        """Peak of the largest pass, at least the measured floor."""
+        shapes, cut, budget = self.shapes, self.cut, self.deployment.token_budget
+        reserves, element = self.deployment.scenario.reserves, shapes.activation_bytes
+        widest = max(shapes.heads * shapes.head_dim, shapes.dense_width)
+        peak = budget * element * (6 * shapes.hidden + 2 * widest / cut.tensor)
+        if not shapes.experts:
+            return math.ceil(max(reserves.activation_dense, peak))
+        routed = budget * cut.context * cut.data * shapes.per_token / cut.expert
+        peak += routed * element * (shapes.hidden + 2 * shapes.expert_width / cut.expert_tensor)
+        return math.ceil(max(reserves.activation_experts, peak))
+
+    @cached_property
+    def reserve(self) -> int:
+        """Framework and communication buffers."""
+        reserves = self.deployment.scenario.reserves
+        return math.ceil(reserves.single_gpu if self.cut.gpus == 1 else reserves.multi_gpu)
+
+    def stage(self, stage: int, layers: range) -> Held:
+        """What one GPU of a stage holds if the stage has these layers."""
+        kinds = [self.kinds[self.shapes.layers[i]] for i in layers]
+        weights = math.fsum(kind[0] for kind in kinds)
+        weights += end_weights(self.shapes, self.cut.tensor, stage == 0, stage == self.cut.pipeline - 1)
+        cache = math.fsum(kind[1] for kind in kinds)
+        return Held(math.ceil(weights), math.ceil(cache), self.activations, self.reserve)
+
+    def stages(self) -> list[Held]:
+        """Every stage of the plan's split."""
+        deployment = self.deployment
+        return [self.stage(stage, deployment.stage_layers(stage)) for stage in range(self.cut.pipeline)]
+
+
+def check_memory(plan: Plan, stages: list[Held]) -> list[Finding]:
+    """The fullest GPU, part by part, and whether it fits."""
+    if plan.predictions is None:
+        raise ValueError("the plan has no predictions")
+    said, limit = plan.predictions.memory_bytes_per_gpu, usable(plan.scenario.hardware)
+    totals = [held.total for held in stages]
+    fullest = totals.index(max(totals))
+    # Two routes may round a tie differently: a stage that is as full up to rounding is accepted as the fullest.
+    tied = said.stage < len(stages) and totals[said.stage] >= totals[fullest] - ROUNDING
+    held = stages[said.stage] if tied else stages[fullest]
+    parts = said.weights + said.kv_cache + said.activations + said.reserve
+    return [
+        rule("memory.stage", tied, f"stage {said.stage}", f"stage {fullest}"),
+        agree("memory.weights", said.weights, held.weights, "B"),
+        agree("memory.kv_cache", said.kv_cache, held.kv_cache, "B"),
+        agree("memory.activations", said.activations, held.activations, "B"),
+        agree("memory.reserve", said.reserve, held.reserve, "B"),
+        agree("memory.total", said.total, held.total, "B"),
+        equal("memory.sum", said.total, parts, "B"),
+        equal("memory.usable", said.usable, limit, "B"),
+        rule(
+            "memory.fits",
+            said.total <= said.usable and max(totals) <= limit + ROUNDING,
+            f"{show(said.total, 'B')} of {show(said.usable, 'B')}",
+            f"{show(max(totals), 'B')} of {show(limit, 'B')}",
+        ),
+    ]

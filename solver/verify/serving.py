@@ -1,0 +1,198 @@
+"""From passes to the predictions: the three programs of docs/costs.md, section 4."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from shardwise.models.plan import Finding, Plan
+
+from .deployment import Deployment, mean, mean_square
+from .forward import Forward, Pass
+from .text import agree
+
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Served:
+    """The recomputed predictions, without memory."""
+
+    ttft: float
+    ttft_mean: float
+    tpot: float | None
+    requests: float
+    output_rate: float | None
+    input_rate: float
+    latency: float
+    gpus: int
+
+    @property
+    def rate(self) -> float:
+        """Tokens per second, unqualified: generated ones, or prompts where nothing is generated."""
+        return self.input_rate if self.output_rate is None else self.output_rate
+
+
+class Program:
+    """The passes and times of one deployment."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        workload = deployment.scenario.workload
+        self.deployment, self.forward = deployment, Forward(deployment)
+        self.longest = workload.input_tokens.max
+        self.prompt_mean, self.answer_mean = mean(workload.input_tokens), mean(workload.output_tokens)
+        self.prompt_square = mean_square(workload.input_tokens)
+        self.reach = self.prompt_mean + self.answer_mean / 2
+
+    def prompt_pairs(self, tokens: float, square: float) -> Pair:
+        """Query·key pairs of one prompt, in a full and in a sliding layer; `square` stands for S²."""
+        window = self.deployment.shapes.window
+        sliding = tokens**2 / 2 if tokens <= window else tokens * window - window**2 / 2
+        return square / 2, sliding
+
+    def prompt_prefix(self, tokens: float, chunks: int) -> Pair:
+        """Prefix tokens of one prompt that its chunks read again, in a full and in a sliding layer."""
+        full = tokens * (chunks - 1) / 2
+        return full, min(full, (chunks - 1) * self.deployment.shapes.window) if chunks > 1 else 0.0
+
+    def prompt_pass(self, batch: float, tokens: float, square: float) -> Pass:
+        """Whole prompts, nothing decoded: pass(S) of the prefill-only program."""
+        pairs = self.prompt_pairs(tokens, square)
+        return Pass(
+            prompt=batch * tokens,
+            pairs=(batch * pairs[0], batch * pairs[1]),
+            logits=batch,
+            prompt_share=1.0,
+        )
+
+    def decode_pass(self) -> Pass:
+        """Answers only."""
+        batch = self.deployment.batch
+        return Pass(decoding=batch, reach=self.reach, logits=batch)
+
+    def chunks(self, tokens: float) -> tuple[float, int]:
+        """chunk(S) and j(S): a prompt's tokens per full pass, and how many such passes it takes."""
+        room = self.deployment.token_budget - self.deployment.batch
+        if room <= 0:
+            raise ValueError(
+                f"a token budget of {self.deployment.token_budget} leaves no room for prompts beside "
+                f"{self.deployment.batch} sequences"
+            )
+        size = min(tokens, room)
+        return size, math.ceil(tokens / size)
+
+    def mixed_pass(self) -> Pass:
+        """The average iteration of the closed loop."""
+        arriving = self.deployment.batch / self.answer_mean
+        pairs = self.prompt_pairs(self.prompt_mean, self.prompt_square)
+        _, count = self.chunks(self.prompt_mean)
+        prefix = self.prompt_prefix(self.prompt_mean, count)
+        return Pass(
+            decoding=self.deployment.batch,
+            reach=self.reach,
+            prompt=self.deployment.batch * self.prompt_mean / self.answer_mean,
+            pairs=(arriving * pairs[0], arriving * pairs[1]),
+            prefix=(arriving * prefix[0], arriving * prefix[1]),
+            logits=self.deployment.batch + arriving,
+            prompt_share=min(1.0, arriving * count),
+        )
+
+    def full_pass(self, tokens: float, square: float) -> Pass:
+        """An iteration of the closed loop that is filled with a prompt."""
+        size, count = self.chunks(tokens)
+        pairs, prefix = self.prompt_pairs(tokens, square), self.prompt_prefix(tokens, count)
+        return Pass(
+            decoding=self.deployment.batch,
+            reach=self.reach,
+            prompt=size,
+            pairs=(pairs[0] / count, pairs[1] / count),
+            prefix=(prefix[0] / count, prefix[1] / count),
+            logits=self.deployment.batch + 1,
+            prompt_share=1.0,
+        )
+
+    def reference_pass(self) -> Pass:
+        """The pass by which layers are dealt to stages; section 6."""
+        if self.deployment.program == "prefill only":
+            return self.prompt_pass(self.deployment.batch, self.prompt_mean, self.prompt_square)
+        return self.decode_pass() if self.deployment.program == "static batch" else self.mixed_pass()
+
+    def prompts_alone(self) -> tuple[float, float]:
+        """Seconds for all prompts of the busiest group, at the longest and at the mean length."""
+        deployment = self.deployment
+        if deployment.program == "prefill only":
+            batch: float = deployment.batch
+        else:
+            batch = deployment.token_budget / self.longest
+        rounds = math.ceil(deployment.group_sequences / batch) + deployment.cut.pipeline - 1
+        longest = max(self.forward.stages(self.prompt_pass(batch, self.longest, self.longest**2)))
+        average = max(self.forward.stages(self.prompt_pass(batch, self.prompt_mean, self.prompt_square)))
+        return rounds * longest, rounds * average
+
+    def _token_time(self, load: Pass) -> float:
+        """TPOT where a pass decodes: the pipeline's length, or its slowest stage for every micro-batch."""
+        stages = self.forward.stages(load)
+        return max(sum(stages), self.deployment.micro_batches * max(stages))
+
+    def _closed_loop_ttft(self, tokens: float, square: float) -> float:
+        """prompt(S) + wait(S)."""
+        _, count = self.chunks(tokens)
+        full = self.forward.stages(self.full_pass(tokens, square))
+        mixed = max(self.forward.stages(self.mixed_pass()))
+        decode = max(self.forward.stages(self.decode_pass()))
+        prompt = count * max(sum(full), max(full) + (self.deployment.micro_batches - 1) * mixed)
+        burst = 0.5 / self.deployment.scenario.workload.requests_per_client
+        return prompt + burst * self.deployment.group_sequences * count * (max(full) - decode)
+
+    def served(self) -> Served:
+        """All predictions but memory."""
+        deployment, held = self.deployment, self.deployment.sequences
+        start = deployment.scenario.latencies.startup
+        tpot: float | None = None
+        if deployment.program == "closed loop":
+            longest = self._closed_loop_ttft(self.longest, self.longest**2)
+            average = self._closed_loop_ttft(self.prompt_mean, self.prompt_square)
+            tpot = self._token_time(self.mixed_pass())
+            output: float | None = held / tpot
+            requests = held / tpot / self.answer_mean
+        elif deployment.program == "static batch":
+            longest, average = self.prompts_alone()
+            tpot = self._token_time(self.decode_pass())
+            requests = held / (average + (self.answer_mean - 1) * tpot)
+            output = requests * self.answer_mean
+        else:
+            longest, average = self.prompts_alone()
+            requests, output = held / average, None
+        last = deployment.scenario.workload.output_tokens.max - 1
+        return Served(
+            ttft=start + longest,
+            ttft_mean=start + average,
+            tpot=tpot,
+            requests=requests,
+            output_rate=output,
+            input_rate=requests * self.prompt_mean,
+            latency=start + longest + last * (tpot or 0.0),
+            gpus=deployment.engines * deployment.cut.gpus,
+        )
+
+
+def check_predictions(plan: Plan, served: Served) -> list[Finding]:
+    """Every prediction but memory against the recomputed one."""
+    said = plan.predictions
+    if said is None:
+        raise ValueError("the plan has no predictions")
+    return [
+        agree("predictions.ttft_s", said.ttft_s, served.ttft, "s"),
+        agree("predictions.ttft_mean_s", said.ttft_mean_s, served.ttft_mean, "s"),
+        agree("predictions.tpot_s", said.tpot_s, served.tpot, "s"),
+        agree("predictions.request_latency_s", said.request_latency_s, served.latency, "s"),
+        agree("predictions.requests_per_s", said.requests_per_s, served.requests, "requests/s"),
+        agree("predictions.output_tokens_per_s", said.output_tokens_per_s, served.output_rate, "tokens/s"),
+        agree("predictions.input_tokens_per_s", said.input_tokens_per_s, served.input_rate, "tokens/s"),
+        agree(
+            "predictions.tokens_per_s_per_gpu",
+            said.tokens_per_s_per_gpu,
+            served.rate / served.gpus,
+            "tokens/s per GPU",
+        ),
+    ]

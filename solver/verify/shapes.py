@@ -1,0 +1,212 @@
+"""What follows from the model's shapes alone: weights by part, layer kinds, bytes (docs/costs.md, section 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from shardwise.models.scenario import Scenario
+from shardwise.models.transformer import Attention, Experts, Transformer
+
+ELEMENT_BYTES = {
+    "fp32": 4.0,
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "fp8": 1.0,
+    "int8": 1.0,
+    "fp4": 0.5,
+    "int4": 0.5,
+    "mxfp4": (32 * 4 + 8) / 32 / 8,  # blocks of 32 elements share 8 bits
+    "nvfp4": (16 * 4 + 8) / 16 / 8,  # blocks of 16 elements share 8 bits
+}
+ROUNDED = 0.03
+"""A declared total this near to the counted one is the same number, rounded."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The kind of one layer."""
+
+    expert: bool
+    sliding: bool
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Weights (elements) of one layer's parts, widths, and bytes per element."""
+
+    layers: tuple[Layer, ...]
+    hidden: int
+    vocabulary: int
+    tied: bool
+    norms: int
+    """Elements of the norms of one layer."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    latent: bool
+    cached: int
+    """KV elements of a token and layer: per KV head (grouped), or in all (latent)."""
+    window: float
+    by_head: int
+    by_kv_head: int
+    replicated: int
+    small: int
+    prompt_score: int
+    decode_score: int
+
+    dense: bool
+    """Whether the model describes a dense feed-forward."""
+    dense_width: int
+    dense_matrices: float
+    """Weights of one dense feed-forward, widened."""
+
+    experts: int
+    per_token: int
+    expert_width: int
+    expert_matrices: float
+    """Weights of one routed expert, widened."""
+    expert_biases: int
+    router: int
+    """Weights of one router, its biases included."""
+    shared_width: int
+    shared_matrices: int
+    node_limit: int | None
+
+    weight_bytes: float
+    expert_bytes: float
+    activation_bytes: float
+    kv_bytes: float
+    weight_format: str
+    expert_format: str
+
+    @property
+    def first_expert_layer(self) -> int:
+        """Layers before it are dense; all from it on have experts."""
+        return next((i for i, layer in enumerate(self.layers) if layer.expert), len(self.layers))
+
+    def cache_bytes(self, tensor: int, element: float) -> float:
+        """κ: KV bytes of one token in one layer on one rank; section 3."""
+        return self.cached * element if self.latent else math.ceil(self.kv_heads / tensor) * self.cached * element
+
+    def attention_per_rank(self, tensor: int) -> float:
+        """A_r: attention matrices of one layer on one rank; section 3."""
+        kv_share = math.ceil(self.kv_heads / tensor) / self.kv_heads
+        return self.by_head / tensor + self.by_kv_head * kv_share + self.replicated
+
+
+def layer_kinds(model: Transformer) -> tuple[Layer, ...]:
+    """The kind of every layer: leading dense layers, then experts; the window's pattern repeats over the depth."""
+    dense = model.layers if model.experts is None else model.experts.leading_dense_layers
+    window = model.attention.window
+    pattern = window.pattern if window is not None else ("full",)
+    return tuple(Layer(i >= dense, pattern[i % len(pattern)] == "sliding") for i in range(model.layers))
+
+
+def _attention(a: Attention, hidden: int) -> dict[str, int]:
+    """Attention weights by how tensor ranks share them, and the widths of scores and cache; sections 1 and 3."""
+    kv_heads = a.heads if a.kv_heads is None else a.kv_heads
+    if a.latent is not None:
+        m = a.latent
+        query_in = hidden if m.query_rank is None else m.query_rank
+        up = query_in * a.heads * (m.nope_dim + m.rope_dim) + m.kv_rank * a.heads * (m.nope_dim + m.value_dim)
+        return {
+            "kv_heads": kv_heads,
+            "head_dim": m.nope_dim + m.rope_dim,
+            "by_head": up + a.heads * m.value_dim * hidden,
+            "by_kv_head": 0,
+            "replicated": hidden * (m.kv_rank + m.rope_dim) + hidden * (m.query_rank or 0),
+            "small": (m.query_rank or 0) + m.kv_rank,
+            "prompt_score": m.nope_dim + m.rope_dim + m.value_dim,
+            "decode_score": 2 * m.kv_rank + m.rope_dim,
+            "cached": m.kv_rank + m.rope_dim,
+        }
+    dim = a.head_dim or 0
+    small = 0
+    if a.qkv_bias:
+        small += a.heads * dim + 2 * kv_heads * dim
+    if a.output_bias:
+        small += hidden
+    if a.qk_norm:
+        small += 2 * dim
+    if a.sinks:
+        small += a.heads
+    return {
+        "kv_heads": kv_heads,
+        "head_dim": dim,
+        "by_head": 2 * hidden * a.heads * dim,
+        "by_kv_head": 2 * hidden * kv_heads * dim,
+        "replicated": 0,
+        "small": small,
+        "prompt_score": 2 * dim,
+        "decode_score": 2 * dim,
+        "cached": 2 * dim,
+    }
+
+
+def _experts(x: Experts | None, hidden: int) -> dict[str, int]:
+    """Weights of one expert, one router and one layer's shared experts."""
+    if x is None:
+        return dict.fromkeys(("matrix", "biases", "router", "shared"), 0)
+    matrices = 3 if x.gated else 2
+    return {
+        "matrix": matrices * hidden * x.width,
+        "biases": ((matrices - 1) * x.width + hidden) if x.biases else 0,
+        "router": hidden * x.count + (x.count if x.router_bias or x.biases else 0),
+        "shared": matrices * hidden * x.shared_width,
+    }
+
+
+def read_shapes(scenario: Scenario) -> Shapes:
+    """The shapes of a scenario's model, with ω worked into the matrices that it widens."""
+    model, precision = scenario.model, scenario.precision
+    hidden, kinds = model.hidden, layer_kinds(model)
+    feed, x = model.feed_forward, model.experts
+    attention, one = _attention(model.attention, hidden), _experts(x, hidden)
+    dense_matrix = 0 if feed is None else (3 if feed.gated else 2) * hidden * feed.width
+    expert_layers = sum(layer.expert for layer in kinds)
+
+    routed = expert_layers * (x.count if x else 0) * (one["matrix"] + one["biases"])
+    dense = (len(kinds) - expert_layers) * dense_matrix
+    matrices = attention["by_head"] + attention["by_kv_head"] + attention["replicated"] + attention["small"]
+    counted = routed + dense + len(kinds) * (matrices + model.norms_per_layer * hidden) + hidden
+    counted += expert_layers * (one["router"] + one["shared"])
+    counted += model.vocabulary * hidden * (1 if model.tied_embeddings else 2)
+    omega = 1.0
+    declared = model.declared_parameters if scenario.parameters == "declared" else None
+    if declared is not None and abs(declared - counted) > ROUNDED * counted:
+        omega = 1.0 + (declared - counted) / (routed or dense)
+        if omega <= 0:
+            raise ValueError(f"{declared:.6g} declared parameters are fewer than the other parts hold")
+
+    expert_format = precision.weights if precision.experts is None else precision.experts
+    return Shapes(
+        layers=kinds,
+        hidden=hidden,
+        vocabulary=model.vocabulary,
+        tied=model.tied_embeddings,
+        norms=model.norms_per_layer * hidden,
+        heads=model.attention.heads,
+        latent=model.attention.latent is not None,
+        window=math.inf if model.attention.window is None else model.attention.window.size,
+        **attention,
+        dense=feed is not None,
+        dense_width=feed.width if feed else 0,
+        dense_matrices=dense_matrix * (1.0 if routed else omega),
+        experts=x.count if x else 0,
+        per_token=x.per_token if x else 0,
+        expert_width=x.width if x else 0,
+        expert_matrices=one["matrix"] * omega,
+        expert_biases=one["biases"],
+        router=one["router"],
+        shared_width=x.shared_width if x else 0,
+        shared_matrices=one["shared"],
+        node_limit=x.node_limit if x else None,
+        weight_bytes=ELEMENT_BYTES[precision.weights],
+        expert_bytes=ELEMENT_BYTES[expert_format],
+        activation_bytes=ELEMENT_BYTES[precision.activations],
+        kv_bytes=ELEMENT_BYTES[precision.kv_cache],
+        weight_format=precision.weights,
+        expert_format=expert_format,
+    )
