@@ -5,7 +5,7 @@ Enters: a Scenario. Leaves: every legal strategy, as an integer array. Prices co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,20 +14,33 @@ from ortools.sat.python import cp_model
 from ..models import Scenario
 from ..models.strategy import DEGREES
 from .conditions import Condition, Variables, structural_of
+from .watch import StoppedError, Watch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def new_variables(scenario: Scenario) -> Variables:
-    """Fresh variables in a fresh model, nothing posted yet."""
+def new_variables(scenario: Scenario, largest: int | None = None) -> Variables:
+    """Fresh variables in a fresh model, nothing posted yet. `largest` widens their domains beyond the cluster."""
     model = cp_model.CpModel()
-    largest = scenario.hardware.gpu_range.max
+    largest = largest or scenario.hardware.gpu_range.max
     degrees = {name: model.new_int_var(1, largest, name) for name in DEGREES}
     others = ("stage_group", "engine_gpus", "engines", "gpus_used")
-    return Variables(
-        model=model, scenario=scenario, **degrees, **{name: model.new_int_var(1, largest, name) for name in others}
-    )
+    more = {name: model.new_int_var(1, largest, name) for name in others}
+    return Variables(model=model, scenario=scenario, largest=largest, **degrees, **more)
+
+
+def is_legal(scenario: Scenario, conditions: Iterable[Condition], *, presolve: bool = True) -> bool:
+    """Whether any strategy meets the conditions. Without presolve it is a second route to the same answer."""
+    variables = degree_model(scenario, conditions)
+    variables.model.add(variables.engines == 1)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.cp_model_presolve = presolve
+    status = solver.solve(variables.model)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE):
+        raise RuntimeError(f"the degree model was not decided: {solver.status_name(status)}")
+    return status != cp_model.INFEASIBLE
 
 
 def degree_model(scenario: Scenario, conditions: Iterable[Condition] | None = None) -> Variables:
@@ -39,17 +52,14 @@ def degree_model(scenario: Scenario, conditions: Iterable[Condition] | None = No
 
 
 def legal_strategies(
-    scenario: Scenario,
-    conditions: Iterable[Condition] | None = None,
-    stop: Callable[[cp_model.CpSolver], None] | None = None,
+    scenario: Scenario, conditions: Iterable[Condition] | None = None, watch: Watch | None = None
 ) -> NDArray[np.int64]:
     """All strategies of which one engine can be placed (how many engines is priced later). Shape (strategies, 6), columns as DEGREES.
 
-    Sorted by the degrees, so that the answer does not depend on the solver's order. `stop` receives the solver, so
-    that a signal can end the search.
+    Sorted by the degrees, so that the answer does not depend on the solver's order. Raises StoppedError if the watch
+    ends the enumeration.
     """
-    wanted = structural_of(scenario) if conditions is None else list(conditions)
-    variables = degree_model(scenario, wanted)
+    variables = degree_model(scenario, conditions)
     variables.model.add(variables.engines == 1)
     order = [getattr(variables, name) for name in ("tensor", "expert", "pipeline", "expert_tensor", "data", "context")]
     variables.model.add_decision_strategy(order, cp_model.CHOOSE_FIRST, cp_model.SELECT_MIN_VALUE)
@@ -59,13 +69,10 @@ def legal_strategies(
     solver.parameters.linearization_level = 0
     solver.parameters.search_branching = cp_model.FIXED_SEARCH
     solver.parameters.num_workers = 1
-    solver.parameters.catch_sigint_signal = False
     collector = _Collector([getattr(variables, name) for name in DEGREES])
-    if stop is not None:
-        stop(solver)
-    status = solver.solve(variables.model, collector)
+    status = (watch or Watch()).solve(solver, variables.model, collector)
     if status not in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
-        raise InterruptedError("the enumeration of strategies was stopped")
+        raise StoppedError
     found = np.array(collector.found, dtype=np.int64).reshape(-1, len(DEGREES))
     return found[np.lexsort(found.T[::-1])]
 

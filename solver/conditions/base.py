@@ -21,6 +21,8 @@ class Variables:
 
     model: CpModel
     scenario: Scenario
+    largest: int
+    """Upper end of the variables' domains."""
     tensor: IntVar
     context: IntVar
     data: IntVar

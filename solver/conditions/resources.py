@@ -26,12 +26,12 @@ def _gpus_available(most: int) -> Condition:
 
 
 def _tensor_in_node(scenario: Scenario) -> Condition:
-    node, largest = scenario.hardware.node_size, scenario.hardware.gpu_range.max
-    aligned = sorted({*divisors(node), *range(node, largest + 1, node)})
+    node = scenario.hardware.node_size
 
     def post(v: Variables) -> None:
         from ortools.sat.python.cp_model import Domain
 
+        aligned = sorted({*divisors(node), *range(node, v.largest + 1, node)})
         inside = v.model.new_bool_var("engine_inside_node")
         v.model.add(v.engine_gpus <= node).only_enforce_if(inside)
         v.model.add(v.engine_gpus > node).only_enforce_if(~inside)
@@ -47,10 +47,9 @@ def _tensor_in_node(scenario: Scenario) -> Condition:
 def _packing(scenario: Scenario) -> Condition:
     """Engines take whole nodes plus at most one remainder inside a single node; equal remainders share nodes."""
     node, full, tail = scenario.hardware.node_size, scenario.hardware.full_nodes, scenario.hardware.tail_gpus
-    largest = scenario.hardware.gpu_range.max
 
     def post(v: Variables) -> None:
-        m = v.model
+        m, largest = v.model, v.largest
 
         def number(name: str, least: int, most: int):  # type: ignore[no-untyped-def]
             return m.new_int_var(least, most, f"packing_{name}")
@@ -94,7 +93,7 @@ def _work_for_every_rank(scenario: Scenario) -> Condition:
     key = "workload.concurrency" if scenario.workload.concurrency else "workload.batch"
 
     def post(v: Variables) -> None:
-        groups = v.model.new_int_var(1, v.scenario.hardware.gpu_range.max, "attention_groups")
+        groups = v.model.new_int_var(1, v.largest, "attention_groups")
         v.model.add_multiplication_equality(groups, [v.engines, v.data])
         v.model.add(groups <= sequences)
 

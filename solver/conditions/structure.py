@@ -48,8 +48,7 @@ def conditions(scenario: Scenario) -> Iterator[Condition]:
 
 def _stage_group() -> Condition:
     def post(v: Variables) -> None:
-        largest = v.scenario.hardware.gpu_range.max
-        attention = v.model.new_int_var(1, largest, "attention_group")
+        attention = v.model.new_int_var(1, v.largest, "attention_group")
         v.model.add_multiplication_equality(attention, [v.tensor, v.context])
         v.model.add_multiplication_equality(v.stage_group, [attention, v.data])
 
@@ -107,8 +106,7 @@ def _divides(id: str, degree: str, total: int, what: str, key: str) -> Condition
 
 def _kv_heads(heads: int) -> Condition:
     def post(v: Variables) -> None:
-        largest = v.scenario.hardware.gpu_range.max
-        _restrict(v, "tensor", {*divisors(heads), *range(heads, largest + 1, heads)})
+        _restrict(v, "tensor", {*divisors(heads), *range(heads, v.largest + 1, heads)})
 
     def explain(f: Facts) -> tuple[str, str]:
         t = f["tensor"]

@@ -93,6 +93,7 @@ def _experts(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
             2 * tokens * weights, weights * s.expert_bytes, "shared", tokens, s.shared_width / rows.tensor
         )
     group_tokens = tokens * rows.context * rows.data
+    total += s.latencies.expert_layer
     hit = 1 - (1 - s.per_token / s.experts) ** group_tokens
     flops = 2 * s.expert_weights * s.per_token * group_tokens * rows.imbalance / (e * slices)
     size = s.experts / e * hit * s.expert_weights / slices * s.expert_bytes

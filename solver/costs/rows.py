@@ -70,11 +70,11 @@ class Rows:
         """Whether some block of so many contiguous ranks lies on two nodes."""
         return (self.engine_gpus > self.setting.node) & (self.setting.node % block != 0)
 
-    def boundary_crosses(self, stage: Column | int) -> NDArray[np.bool_]:
-        """Whether ranks of `stage` and the next lie on different nodes."""
-        node = self.setting.node
-        start = (stage * self.stage_group) % node
-        return (self.engine_gpus > node) & (start + 2 * self.stage_group > node)
+    def boundary_crosses(self, stage: int, index: NDArray[np.intp] | slice = slice(None)) -> NDArray[np.bool_]:
+        """Whether ranks of `stage` and the next lie on different nodes, for some of the rows."""
+        node, group = self.setting.node, self.stage_group[index]
+        start = (stage * group) % node
+        return (self.engine_gpus[index] > node) & (start + 2 * group > node)
 
     @cached_property
     def expert_nodes(self) -> Column:

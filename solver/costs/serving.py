@@ -14,7 +14,7 @@ from .memory import MemoryParts, memory_parts
 from .rows import Column, Rows
 from .setting import Setting, setting
 from .source import OperatorTimes, Roofline
-from .stages import Stages, split_stages
+from .stages import IdealStages, Stages, split_stages
 
 _BLOCK = 32_768
 """Rows priced at once: bounds memory, keeps columns in cache."""
@@ -73,12 +73,16 @@ class Candidates:
         return np.where(np.isnan(self.output_rate), self.input_rate, self.output_rate)
 
 
-def price(scenario: Scenario, grid: Grid, source: type[Roofline] = Roofline) -> Candidates:
-    """Price every row of the grid."""
+def price(scenario: Scenario, grid: Grid, *, ideal: bool = False, source: type[Roofline] = Roofline) -> Candidates:
+    """Price every row of the grid.
+
+    With `ideal` the stages are taken as equally long and full instead of split: every time and every byte is then a
+    lower bound, every rate an upper bound, at a fraction of the cost.
+    """
     s = setting(scenario)
     times = source(s)
     starts = range(0, max(len(grid), 1), _BLOCK)
-    blocks = [_price_block(s, grid.part(slice(start, start + _BLOCK)), times) for start in starts]
+    blocks = [_price_block(s, grid.part(slice(start, start + _BLOCK)), times, ideal) for start in starts]
     if len(blocks) == 1:
         return blocks[0]
     return Candidates(
@@ -86,10 +90,12 @@ def price(scenario: Scenario, grid: Grid, source: type[Roofline] = Roofline) -> 
     )
 
 
-def _price_block(s: Setting, grid: Grid, times: OperatorTimes) -> Candidates:
+def _price_block(s: Setting, grid: Grid, times: OperatorTimes, ideal: bool) -> Candidates:
     rows = Rows.of(s, grid.strategies, grid.engines)
     program = _ClosedLoop if s.scenario.workload.concurrency else _StaticBatch
-    chosen = (program if s.scenario.workload.decodes else _PrefillOnly)(rows, grid.choice.astype(np.float64), times)
+    chosen = (program if s.scenario.workload.decodes else _PrefillOnly)(
+        rows, grid.choice.astype(np.float64), times, ideal
+    )
     weights, cache, fullest = chosen.stages.fullest(chosen.memory)
     columns = chosen.columns()
     return Candidates(
@@ -124,17 +130,21 @@ class _Program:
 
     memory: MemoryParts
     stage_of_layer: NDArray[np.int16]
-    stages: Stages
+    stages: Stages | IdealStages
 
-    def __init__(self, rows: Rows, times: OperatorTimes) -> None:
-        self.rows, self.times, self.s = rows, times, rows.setting
+    def __init__(self, rows: Rows, times: OperatorTimes, ideal: bool) -> None:
+        self.rows, self.times, self.s, self.ideal = rows, times, rows.setting, ideal
         self.zero = np.zeros(len(rows))
         self.prompt, self.answer = rows.setting.prompt, rows.setting.answer
 
     def split(self, reference: LayerTimes, memory: MemoryParts) -> None:
         """Choose the stages by the reference pass."""
-        usable = self.s.scenario.hardware.usable_memory
         self.memory = memory
+        if self.ideal:
+            self.stage_of_layer = np.empty((len(self.rows), 0), dtype=np.int16)
+            self.stages = IdealStages(self.rows)
+            return
+        usable = self.s.scenario.hardware.usable_memory
         self.stage_of_layer = split_stages(self.rows, reference, memory, usable)
         self.stages = Stages.of(self.rows, self.stage_of_layer)
 
@@ -185,8 +195,8 @@ class _Program:
 class _PrefillOnly(_Program):
     """Prompts that arrive together; their first token ends them."""
 
-    def __init__(self, rows: Rows, batch: Column, times: OperatorTimes) -> None:
-        super().__init__(rows, times)
+    def __init__(self, rows: Rows, batch: Column, times: OperatorTimes, ideal: bool) -> None:
+        super().__init__(rows, times, ideal)
         self.batch, self.turns = batch, np.ceil(rows.group_sequences / batch)
         self.budget = np.ceil(batch * self.prompt.max / rows.context)
         held = batch * np.minimum(self.turns, rows.pipeline)
@@ -220,8 +230,8 @@ class _PrefillOnly(_Program):
 class _StaticBatch(_Program):
     """Prompts that arrive together and then decode together."""
 
-    def __init__(self, rows: Rows, prompts: Column, times: OperatorTimes) -> None:
-        super().__init__(rows, times)
+    def __init__(self, rows: Rows, prompts: Column, times: OperatorTimes, ideal: bool) -> None:
+        super().__init__(rows, times, ideal)
         self.batch, self.decode_count = self.decode_turns()
         self.turns = np.ceil(rows.group_sequences / prompts)
         self.budget = prompts * self.prompt.max
@@ -257,8 +267,8 @@ class _StaticBatch(_Program):
 class _ClosedLoop(_Program):
     """Continuous batching at constant concurrency: decode tokens and prompt chunks share each iteration."""
 
-    def __init__(self, rows: Rows, budget: Column, times: OperatorTimes) -> None:
-        super().__init__(rows, times)
+    def __init__(self, rows: Rows, budget: Column, times: OperatorTimes, ideal: bool) -> None:
+        super().__init__(rows, times, ideal)
         self.budget = budget
         self.batch, self.turns = self.decode_turns()
         mixed = self._mixed()
@@ -303,6 +313,8 @@ class _ClosedLoop(_Program):
         prompt = chunks * np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
         burst = 0.5 / self.s.scenario.workload.requests_per_client
         wait = burst * self.rows.group_sequences * chunks * (slowest - self.decode_slowest)
+        if self.ideal:  # the difference of two lower bounds bounds nothing; with one stage both are exact
+            wait = np.where(self.rows.pipeline > 1, 0.0, wait)
         return self.s.latencies.startup + prompt + wait
 
     def columns(self) -> dict[str, Column]:

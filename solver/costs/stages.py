@@ -74,7 +74,7 @@ class _Grid:
     @classmethod
     def of(cls, rows: Rows, index: NDArray[np.intp]) -> _Grid:
         pipeline = rows.pipeline[index].astype(np.int64)
-        leaves = np.array([rows.boundary_crosses(stage)[index] for stage in range(int(pipeline.max()))])
+        leaves = np.array([rows.boundary_crosses(stage, index) for stage in range(int(pipeline.max()))])
         return cls(rows.setting.layer_kinds, pipeline, leaves)
 
     def take(self, index: NDArray[np.intp]) -> _Grid:
@@ -140,6 +140,34 @@ def _end(grid: _Grid, load: Load, stage: NDArray[np.int64], everyone: NDArray[np
     return np.where(stage == grid.pipeline - 1, load.last, np.where(across, load.send[1], load.send[0]))
 
 
+class IdealStages:
+    """A lower bound on every split: all stages equally long and equally full. Needs no search."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        several = [np.flatnonzero(rows.pipeline > stage + 1) for stage in range(int(rows.pipeline.max(initial=1)) - 1)]
+        self._inside, self._across = np.zeros(len(rows)), np.zeros(len(rows))
+        for stage, index in enumerate(several):
+            leaves = rows.boundary_crosses(stage, index)
+            self._across[index] += leaves
+            self._inside[index] += ~leaves
+        self._counts = np.bincount(rows.setting.layer_kinds, minlength=len(rows.setting.kinds)).astype(np.float64)
+
+    def times(self, layer: LayerTimes) -> tuple[Column, Column]:
+        """(least possible slowest stage, sum of all stages) of a pass, seconds per row."""
+        rows, count = self.rows, len(self.rows)
+        total = rows.pipeline * rows.setting.latencies.iteration + self._counts @ layer.layers + layer.head
+        for crossings, crosses in ((self._inside, False), (self._across, True)):
+            total = total + crossings * stage_send(rows, layer.tokens, np.full(count, crosses))
+        return total / rows.pipeline, total
+
+    def fullest(self, memory: MemoryParts) -> tuple[Column, Column, NDArray[np.int64]]:
+        """(weights, KV cache) that the fullest stage holds at least, bytes per row."""
+        weights = (self._counts @ memory.weights + memory.first + memory.last) / self.rows.pipeline
+        cache = self._counts @ memory.kv / self.rows.pipeline
+        return np.floor(weights), np.floor(cache), np.zeros(len(self.rows), dtype=np.int64)
+
+
 @dataclass
 class Stages:
     """A split, ready to time passes: layers of each kind on each stage, grouped by pipeline degree."""
@@ -161,7 +189,7 @@ class Stages:
                 here = chosen == stage
                 for kind in range(counts.shape[2]):
                     counts[:, stage, kind] = here[:, kinds == kind].sum(axis=1)
-            leaves = np.array([rows.boundary_crosses(stage)[index] for stage in range(degree)]).T
+            leaves = np.array([rows.boundary_crosses(stage, index) for stage in range(degree)]).T
             groups.append((int(degree), index, counts, leaves))
         return cls(rows, groups)
 

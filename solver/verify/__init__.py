@@ -1,7 +1,7 @@
 """The second route: a finished plan, recomputed from the plan alone.
 
-Enters a plan; leaves a `Verification` with one finding per comparison. Implements docs/costs.md a second time, in
-plain floats, and shares no formula code with the pricing.
+Enters a plan; leaves a `Verification` with one finding per comparison. Implements docs/costs.md a second
+time, in plain floats, and shares no formula code with the pricing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["TOLERANCE", "verify"]
 
 
 def verify(plan: Plan) -> Verification:
-    """Recompute everything that a plan claims. Never raises on a plan; what cannot be recomputed is a failure."""
+    """Recompute everything that a plan claims. Never raises; what cannot be recomputed is a failure."""
     if plan.status in ("infeasible", "unknown") or not plan.engines:
         said = f"status {plan.status}, {len(plan.engines)} kinds of engine"
         nothing = rule("plan.engines", False, said, "engines to verify")

@@ -62,7 +62,7 @@ class Loads:
         return load.decoding + load.prompt / self.cut.context
 
     def flops(self, rank: Rank) -> float:
-        """Flops of matrices and attention in the reference pass, with the sequences that the group really holds.
+        """Flops of the reference pass, matrices and attention, with the sequences that the group holds.
 
         The busiest expert rank computes γ times the mean of the routed experts, the others share the rest.
         """
@@ -112,7 +112,8 @@ def balance_of(plan: Plan, deployment: Deployment) -> tuple[Balance, ...]:
     counted: list[list[float]] = []
     for rank in plan.placement:
         engine = dealt(deployment.sequences, deployment.engines, rank.engine)
-        key = (rank.layers, rank.heads, rank.experts, rank.expert_columns, loads.held(rank), engine, rank.expert)
+        held = (rank.layers, rank.heads, rank.experts, rank.expert_columns)
+        key = (*held, rank.expert, loads.held(rank), engine)
         if key not in alike:
             alike[key] = [loads.weights(rank), loads.flops(rank), loads.kv_cache(rank)]
         counted.append(alike[key])

@@ -1,4 +1,4 @@
-"""What a plan states, read once: the degrees, the links they cross, the load of the busiest rank (sections 1, 2)."""
+"""What a plan states, read once: degrees, links they cross, load (docs/costs.md, sections 1 and 2)."""
 
 from __future__ import annotations
 
@@ -134,14 +134,14 @@ def mean_square(lengths: Lengths) -> float:
 
 
 def routing_load(workload: Workload, experts: int, ranks: int) -> float:
-    """γ: load of the busiest expert rank over the mean, experts dealt in turn from the most popular; section 1."""
+    """γ: load of the busiest expert rank over the mean, experts dealt in order of popularity; section 1."""
     if ranks == 1 or experts == 0:
         return 1.0
     exponent = workload.routing.zipf
     if exponent is None:
         return 1.0 if workload.routing.imbalance is None else workload.routing.imbalance
     if experts > MOST_POPULARITIES:
-        raise ValueError(f"{experts} experts are more than the {MOST_POPULARITIES} whose popularity is summed")
+        raise ValueError(f"{experts:,} experts are more than the {MOST_POPULARITIES:,} that can be summed")
     popularity = [1.0 / (place + 1) ** exponent for place in range(experts)]
     busiest = math.fsum(popularity[place] for place in range(0, experts, ranks))
     return busiest / (math.fsum(popularity) / ranks)

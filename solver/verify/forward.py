@@ -82,10 +82,10 @@ class Forward:
         share = shapes.per_token / shapes.experts
         hit = 1 - (1 - share) ** group_tokens
         work = 2 * shapes.expert_matrices * shapes.per_token * group_tokens * self.deployment.routing_load
-        size = shapes.experts / cut.expert * hit * shapes.expert_matrices / cut.expert_tensor * shapes.expert_bytes
+        one = shapes.expert_matrices / cut.expert_tensor * shapes.expert_bytes
         return self._matrix(
             work / (cut.expert * cut.expert_tensor),
-            size,
+            shapes.experts / cut.expert * hit * one,
             self.expert_rate,
             (efficiency.expert_mfu, efficiency.expert_bandwidth),
             group_tokens * share,
@@ -108,7 +108,8 @@ class Forward:
         seconds += self.latencies.layer + load.prompt_share * self.latencies.eager_layer
         if not layer.expert:
             weights, width = shapes.dense_matrices / cut.tensor, shapes.dense_width / cut.tensor
-            return seconds + reduced + self._linear(rows, weights, shapes.weight_bytes, self.weight_rate, width)
+            seconds += self._linear(rows, weights, shapes.weight_bytes, self.weight_rate, width)
+            return seconds + reduced
         router = shapes.hidden * shapes.experts
         seconds += self._linear(rows, router, shapes.activation_bytes, self.half_rate, shapes.experts)
         weights, width = shapes.shared_matrices / cut.tensor, shapes.shared_width / cut.tensor

@@ -35,7 +35,7 @@ class Links:
             factor = min(factor, 1 + 1 / local)
         seconds = factor * size / (self.inside.bandwidth * self.efficiency.link)
         seconds += 2 * (nodes - 1) / nodes * (size / local) / (self.outside.bandwidth * self.efficiency.link)
-        start = self.latencies.all_reduce * (ranks / 4) ** self.latencies.all_reduce_growth
+        start: float = self.latencies.all_reduce * (ranks / 4) ** self.latencies.all_reduce_growth
         hops = 2 * (local - 1) * self.inside.latency + 2 * (nodes - 1) * self.outside.latency
         return self.visible * seconds + max(start, hops)
 

@@ -1,4 +1,4 @@
-"""Whether batch, micro-batches, sequences in flight and token budget fit together (docs/costs.md, section 4)."""
+"""Whether batch, micro-batches, sequences in flight and token budget agree (docs/costs.md, section 4)."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def _whole_prompts(deployment: Deployment, held: int) -> Finding:
         "load.token_budget",
         batch > 0 and left == 0 and deployment.token_budget == expected,
         show(deployment.token_budget, "tokens"),
-        f"{show(expected, 'tokens')}: whole prompts of {longest:,}, dealt evenly over {rounds:,} micro-batches",
+        f"{show(expected, 'tokens')}: whole prompts of {longest:,} over {rounds:,} micro-batches",
     )

@@ -28,7 +28,8 @@ def layer_weights(shapes: Shapes, layer: Layer, tensor: int, experts: float, wid
     held += (shapes.small + shapes.norms) * shapes.activation_bytes
     if not layer.expert:
         return held + shapes.dense_matrices / tensor * shapes.weight_bytes
-    one = shapes.expert_matrices * width * shapes.expert_bytes + shapes.expert_biases * shapes.activation_bytes
+    one = shapes.expert_matrices * width * shapes.expert_bytes
+    one += shapes.expert_biases * shapes.activation_bytes
     held += experts * one + shapes.router * shapes.activation_bytes
     return held + shapes.shared_matrices / tensor * shapes.expert_bytes
 
@@ -138,7 +139,7 @@ def check_memory(plan: Plan, stages: list[Held]) -> list[Finding]:
     said, limit = plan.predictions.memory_bytes_per_gpu, usable(plan.scenario.hardware)
     totals = [held.total for held in stages]
     fullest = totals.index(max(totals))
-    # Two routes may round a tie differently: a stage that is as full up to rounding is accepted as the fullest.
+    # Two routes may round a tie differently: a stage that is as full up to rounding counts as the fullest.
     tied = said.stage < len(stages) and totals[said.stage] >= totals[fullest] - ROUNDING
     held = stages[said.stage] if tied else stages[fullest]
     parts = said.weights + said.kv_cache + said.activations + said.reserve

@@ -19,7 +19,7 @@ Difference = tuple[str, str]
 
 @dataclass(frozen=True)
 class Kind:
-    """Engines of one kind: their first and one past their last index, degrees, and where each stage begins."""
+    """Engines of one kind: first and one past last index, degrees, and where each stage begins."""
 
     first: int
     end: int
@@ -101,7 +101,7 @@ def _every_rank(plan: Plan, kinds: list[Kind]) -> Finding:
 
 
 def _coordinates(placed: list[tuple[Rank, Kind]]) -> Iterator[Difference]:
-    """Tensor fastest, then context, data, pipeline; experts over the same positions, expert tensor fastest."""
+    """Tensor fastest, then context, data, pipeline; experts over the same ranks, expert tensor fastest."""
     for rank, kind in placed:
         cut, position = kind.cut, rank.rank % kind.cut.group
         expected = {
@@ -119,7 +119,7 @@ def _coordinates(placed: list[tuple[Rank, Kind]]) -> Iterator[Difference]:
 
 
 def _shares(plan: Plan, placed: list[tuple[Rank, Kind]]) -> Iterator[Difference]:
-    """Layers of the stage, heads by tensor index, experts and columns by expert index, none on a dense stage."""
+    """Layers of the stage, heads by tensor index, experts and columns by expert index."""
     model, layers = plan.scenario.model, layer_kinds(plan.scenario.model)
     for rank, kind in placed:
         cut, stage = kind.cut, rank.rank // kind.cut.group

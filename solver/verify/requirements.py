@@ -80,7 +80,8 @@ def check_bounds(plan: Plan) -> list[Finding]:
         values.append((quantity, getattr(bounds, quantity), stated))
     for quantity, bound, stated in values:
         if bound is not None:
+            words = _words(bound)
             findings += [
-                rule(f"strategy.{quantity}", _inside(bound, value), f"{value:,}", _words(bound)) for value in stated
+                rule(f"strategy.{quantity}", _inside(bound, value), f"{value:,}", words) for value in stated
             ]
     return findings

@@ -1,4 +1,4 @@
-"""What follows from the model's shapes alone: weights by part, layer kinds, bytes (docs/costs.md, section 1)."""
+"""What follows from the shapes alone: weights by part, layer kinds, bytes (docs/costs.md, section 1)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ class Shapes:
 
     def cache_bytes(self, tensor: int, element: float) -> float:
         """κ: KV bytes of one token in one layer on one rank; section 3."""
-        return self.cached * element if self.latent else math.ceil(self.kv_heads / tensor) * self.cached * element
+        heads = 1 if self.latent else math.ceil(self.kv_heads / tensor)
+        return heads * self.cached * element
 
     def attention_per_rank(self, tensor: int) -> float:
         """A_r: attention matrices of one layer on one rank; section 3."""
@@ -97,7 +98,7 @@ class Shapes:
 
 
 def layer_kinds(model: Transformer) -> tuple[Layer, ...]:
-    """The kind of every layer: leading dense layers, then experts; the window's pattern repeats over the depth."""
+    """The kind of every layer: leading dense ones, then experts; the window's pattern repeats."""
     dense = model.layers if model.experts is None else model.experts.leading_dense_layers
     window = model.attention.window
     pattern = window.pattern if window is not None else ("full",)
@@ -105,7 +106,7 @@ def layer_kinds(model: Transformer) -> tuple[Layer, ...]:
 
 
 def _attention(a: Attention, hidden: int) -> dict[str, int]:
-    """Attention weights by how tensor ranks share them, and the widths of scores and cache; sections 1 and 3."""
+    """Attention weights by how tensor ranks share them, and widths of scores and cache; section 3."""
     kv_heads = a.heads if a.kv_heads is None else a.kv_heads
     if a.latent is not None:
         m = a.latent

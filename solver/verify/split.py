@@ -21,14 +21,15 @@ def check_split(deployment: Deployment) -> list[Finding]:
     times = list(accumulate(program.forward.layers(load), initial=0.0))
     found = _exists(deployment, ends, times, slowest * (1 - TOLERANCE))
     said = f"slowest stage {show(slowest, 's')} with layers {', '.join(map(str, deployment.split))}"
-    return [rule("stages.slowest", not found, said, "a split that fits is faster" if found else "none is faster")]
+    demanded = "a split that fits is faster" if found else "none that fits is faster"
+    return [rule("stages.slowest", not found, said, demanded)]
 
 
 def _exists(deployment: Deployment, ends: list[float], times: list[float], ceiling: float) -> bool:
     """Whether a split exists whose every stage fits and takes less than the ceiling.
 
-    `reached` holds the places where a stage may begin, stage after stage. A stage that begins later may end later,
-    so one pointer moves over the ends only once per stage.
+    `reached` holds the places where a stage may begin, stage after stage. A stage that begins later may end
+    later, so one pointer moves over the ends only once per stage.
     """
     memory, layers, stages = MemoryOf(deployment), deployment.shapes.layers, deployment.cut.pipeline
     room = usable(deployment.scenario.hardware) - ROUNDING

@@ -94,7 +94,8 @@ def _division(plan: Plan, engine: Engine) -> Iterator[Finding]:
     if attention.latent is None:
         keys = attention.heads if attention.kv_heads is None else attention.kv_heads
         whole = keys % tensor == 0 or tensor % keys == 0
-        yield rule("division.kv_heads", whole, f"degree {tensor:,}", f"a divisor or a multiple of {keys:,} KV heads")
+        demanded = f"a divisor or a multiple of {keys:,} KV heads"
+        yield rule("division.kv_heads", whole, f"degree {tensor:,}", demanded)
     kinds = layer_kinds(model)
     if model.feed_forward is not None and not all(layer.expert for layer in kinds):
         yield _divides("division.feed_forward", tensor, model.feed_forward.width, "dense columns")

@@ -10,6 +10,9 @@ from shardwise.models.plan import Finding
 TOLERANCE = 1e-6
 """Largest accepted relative difference of a recomputed figure."""
 
+COUNTED = ("GPUs", "sequences", "tokens")
+"""Units that lose their plural at 1."""
+
 Arguments = ParamSpec("Arguments")
 
 
@@ -33,6 +36,8 @@ def show(value: float | None, unit: str = "") -> str:
                 return f"{value / factor:.9g} {name}"
         return f"{value / 1e-6:.9g} µs"
     number = f"{value:,}" if isinstance(value, int) else f"{value:.9g}"
+    if value == 1 and unit in COUNTED:
+        unit = unit[:-1]
     return f"{number} {unit}".rstrip()
 
 
@@ -55,7 +60,7 @@ def rule(name: str, ok: bool, said: str, demanded: str) -> Finding:
 
 
 def nothing_wrong(name: str, wrong: Iterable[tuple[str, str]], good: str) -> Finding:
-    """One finding for many comparisons: the first that failed (what the plan says, what was found), or all is well."""
+    """One finding for many comparisons: the first that failed (plan, recomputed), or all is well."""
     for said, found in wrong:
         return Finding(name=name, plan=said, recomputed=found, ok=False)
     return Finding(name=name, plan=good, recomputed=good, ok=True)

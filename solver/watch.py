@@ -1,0 +1,67 @@
+"""Solving under a time limit and signals without losing what was found."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
+
+
+class StoppedError(Exception):
+    """The time limit or a signal ended the work before there was any answer."""
+
+
+class Watch:
+    """A deadline, and whether someone asked to stop. Signals reach Python only while the solver runs in a thread."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self.started = time.monotonic()
+        self._deadline = None if seconds is None else self.started + seconds
+        self.stopped = False
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    def remaining(self) -> float | None:
+        """Seconds left, or None without a limit."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def check(self) -> None:
+        """Raise StoppedError if the time is up."""
+        if self.stopped or self.remaining() == 0.0:
+            self.stopped = True
+            raise StoppedError
+
+    def solve(self, solver: cp_model.CpSolver, model: cp_model.CpModel, callback: Any = None) -> Any:
+        """Run the solver. Ctrl-C and SIGTERM (as KeyboardInterrupt) stop it and keep its incumbent and bound."""
+        solver.parameters.catch_sigint_signal = False
+        remaining = self.remaining()
+        if remaining is not None:
+            solver.parameters.max_time_in_seconds = remaining
+        result: list[Any] = []
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                result.append(solver.solve(model, callback))
+            except BaseException as error:
+                failure.append(error)
+
+        thread = threading.Thread(target=work, name="cp-sat")
+        thread.start()
+        while thread.is_alive():
+            try:
+                thread.join()
+            except KeyboardInterrupt:
+                self.stopped = True
+                solver.stop_search()
+        if failure:
+            raise failure[0]
+        if self.remaining() == 0.0:
+            self.stopped = True
+        return result[0]
