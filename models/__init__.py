@@ -7,7 +7,7 @@ from .constants import Efficiency, Latencies, Reserves
 from .engine import Engine, EngineStrategy, Memory, Predictions
 from .errors import InputError, InputErrors
 from .hardware import Accelerator, Compute, GpuRange, Hardware, Link
-from .plan import Plan
+from .plan import Evaluation, Plan
 from .precision import Precision
 from .requirements import Requirements, Throughput
 from .scenario import Scenario
@@ -23,6 +23,7 @@ __all__ = [
     "Efficiency",
     "Engine",
     "EngineStrategy",
+    "Evaluation",
     "Experts",
     "FeedForward",
     "GpuRange",

@@ -65,7 +65,10 @@ class Latencies(Model):
     eager_layer: Seconds = Field(default=0.23e-3, description="per layer of a pass that carries prompt tokens")
     startup: Seconds = Field(default=70e-3, description="request handling before the first pass")
     token_traffic: float = Field(
-        default=43.0, ge=0, le=1e4, description="activation traffic per token and layer, in units of hidden elements"
+        default=43.0,
+        ge=0,
+        le=1e4,
+        description="activation traffic per token and layer, in units of hidden elements",
     )
 
     @model_validator(mode="before")
@@ -84,16 +87,37 @@ class Reserves(Model):
 
 
 SOURCES: dict[str, tuple[Provenance, str]] = {
-    "efficiency.half_rows": ("assumed", "shape of Calculon's and InferSim's efficiency curves; docs/costs.md"),
-    "efficiency.half_width": ("assumed", "shape of Calculon's and InferSim's efficiency curves; docs/costs.md"),
-    "efficiency.exchange_link": ("measured", "DeepEP README, normal kernels on H800: 153 of 200 and 43 of 50 GB/s"),
+    "efficiency.half_rows": (
+        "assumed",
+        "shape of Calculon's and InferSim's efficiency curves; docs/costs.md",
+    ),
+    "efficiency.half_width": (
+        "assumed",
+        "shape of Calculon's and InferSim's efficiency curves; docs/costs.md",
+    ),
+    "efficiency.exchange_link": (
+        "measured",
+        "DeepEP README, normal kernels on H800: 153 of 200 and 43 of 50 GB/s",
+    ),
     "efficiency.overlap": ("assumed", "nothing is hidden unless someone measured it"),
-    "latencies.exchange": ("fitted", "DeepEP README, low-latency kernels, EP 8 to 256, bytes over the link removed"),
+    "latencies.exchange": (
+        "fitted",
+        "DeepEP README, low-latency kernels, EP 8 to 256, bytes over the link removed",
+    ),
     "latencies.exchange_growth": ("fitted", "DeepEP README, low-latency kernels, EP 8 to 256"),
-    "latencies.startup": ("assumed", "between the fitted 15 ms (vLLM), 70 ms (TensorRT-LLM), 199 ms (SGLang)"),
+    "latencies.startup": (
+        "assumed",
+        "between the fitted 15 ms (vLLM), 70 ms (TensorRT-LLM), 199 ms (SGLang)",
+    ),
     "reserves": ("measured", "llm-d-planner, vLLM 0.19 on H100"),
-    "efficiency": ("fitted", "832 published serving measurements, cross-validated by (model, GPU); docs/costs.md"),
-    "latencies": ("fitted", "832 published serving measurements, cross-validated by (model, GPU); docs/costs.md"),
+    "efficiency": (
+        "fitted",
+        "832 published serving measurements, cross-validated by (model, GPU); docs/costs.md",
+    ),
+    "latencies": (
+        "fitted",
+        "832 published serving measurements, cross-validated by (model, GPU); docs/costs.md",
+    ),
 }
 """Where each default comes from; a group's entry speaks for the constants that have none of their own."""
 

@@ -30,9 +30,7 @@ class Predictions(Model):
     requests_per_s: float = Field(description="finished requests per second, all engines")
     output_tokens_per_s: float | None = Field(description="generated tokens per second; null if prefill-only")
     input_tokens_per_s: float = Field(description="prompt tokens per second")
-    tokens_per_s_per_gpu: float = Field(
-        description="per GPU used: input tokens if prefill-only, else output tokens"
-    )
+    tokens_per_s_per_gpu: float = Field(description="per GPU used: input tokens if prefill-only, else output tokens")
     memory_bytes_per_gpu: Memory = Field(description="on the fullest GPU")
 
 

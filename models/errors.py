@@ -49,7 +49,7 @@ class InputError(ValueError):
         return "\n".join(lines)
 
 
-class InputErrors(InputError):
+class InputErrors(InputError):  # noqa: N818
     """Several independent mistakes of one file, shown together."""
 
     def __init__(self, errors: list[InputError]) -> None:

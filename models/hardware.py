@@ -22,7 +22,7 @@ class Link(Model):
     latency: Seconds = Field(default=0.0, description="start-up time of one hop, seconds (the alpha of alpha-beta)")
     mesh: bool = Field(
         default=False,
-        description="direct links to every peer and no switch: a group of l GPUs reaches (l − 1)/(node − 1) of the bandwidth",
+        description="direct links to every peer and no switch: l GPUs reach (l − 1)/(node − 1) of the bandwidth",
     )
     reduces_in_switch: bool = Field(
         default=False,
@@ -101,7 +101,8 @@ class Hardware(Model):
 
     accelerator: Accelerator = Field(description="a catalog id such as h200-sxm, or a description")
     gpus_per_node: Positive | None = Field(
-        default=None, description="GPUs that share the node link (the scale-up domain); absent: the accelerator's"
+        default=None,
+        description="GPUs that share the node link (the scale-up domain); absent: the accelerator's",
     )
     gpus: Positive | GpuRange | None = Field(
         default=None, description="at most this many; or {min, max}; absent: 1 to 1,024"

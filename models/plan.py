@@ -10,6 +10,7 @@ from .base import Model, Natural, Positive
 from .constants import Provenance
 from .engine import Engine, EngineStrategy, Predictions
 from .scenario import Scenario
+from .strategy import Strategy
 
 SCHEMA_VERSION = "1"
 
@@ -23,7 +24,9 @@ class Check(Model):
     statement: str = Field(description="what it demands, in words")
     required: str = Field(description="the limit, with its unit")
     predicted: str = Field(description="the plan's value, with its unit")
-    margin: float | None = Field(description="(limit − value) / limit for a ceiling, (value − limit) / limit for a floor")
+    margin: float | None = Field(
+        description="(limit − value) / limit for a ceiling, (value − limit) / limit for a floor"
+    )
     ok: bool = Field(description="whether the plan keeps it")
 
 
@@ -130,6 +133,22 @@ class Conflict(Model):
     asked: str
     best_possible: str | None = Field(description="best value that any legal strategy reaches, limits aside")
     excludes: str = Field(description="how many of the priced strategies it rules out")
+
+
+class Evaluation(Model):
+    """One given strategy, priced, and the conditions it breaks."""
+
+    schema_version: str = SCHEMA_VERSION
+    ok: bool = Field(description="it keeps every condition")
+    broken: tuple[str, ...] = Field(description="ids of the conditions it breaks")
+    strategy: Strategy = Field(description="as given; with batch and stages where it could be priced")
+    engine: Engine | None = Field(default=None, description="null where the degrees are impossible for the model")
+    engines: Positive
+    gpus_used: Positive
+    predictions: Predictions | None = Field(default=None, description="null where the degrees are impossible")
+    checks: tuple[Check, ...]
+    assumptions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Plan(Model):

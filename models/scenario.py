@@ -37,7 +37,10 @@ class Scenario(Model):
         default="balanced", description="what is best; a list is strict, first item first"
     )
     balance: Share = Field(
-        default=0.01, ge=0, lt=1, description="share of the best throughput that `balanced` may give up for latency"
+        default=0.01,
+        ge=0,
+        lt=1,
+        description="share of the best throughput that `balanced` may give up for latency",
     )
     strategy: StrategyBounds = Field(default=StrategyBounds(), description="pins and bounds on the degrees")
     efficiency: Efficiency = Field(default=Efficiency(), description="shares of the peaks that operators reach")

@@ -34,7 +34,14 @@ class Strategy(Model):
 
     def describe(self) -> str:
         """Compact notation: TP8·DP2·PP1·EP16, degrees of 1 left out."""
-        short = {"tensor": "TP", "context": "CP", "data": "DP", "pipeline": "PP", "expert": "EP", "expert_tensor": "ETP"}
+        short = {
+            "tensor": "TP",
+            "context": "CP",
+            "data": "DP",
+            "pipeline": "PP",
+            "expert": "EP",
+            "expert_tensor": "ETP",
+        }
         parts = [f"{short[name]}{getattr(self, name)}" for name in DEGREES if getattr(self, name) > 1]
         return "·".join(parts) or "TP1"
 
@@ -72,7 +79,10 @@ class Bound(Model):
             return f"in {list(self.any_of)}"
         if self.min == self.max:
             return f"= {self.min}"
-        parts = [f"≥ {self.min}" if self.min is not None else "", f"≤ {self.max}" if self.max is not None else ""]
+        parts = [
+            f"≥ {self.min}" if self.min is not None else "",
+            f"≤ {self.max}" if self.max is not None else "",
+        ]
         return " and ".join(part for part in parts if part) or "free"
 
 

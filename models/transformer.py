@@ -109,7 +109,9 @@ class Transformer(Model):
     tied_embeddings: bool = Field(default=False, description="embedding and LM head are one matrix")
     norms_per_layer: Natural = Field(default=2, description="norm vectors of a layer")
     declared_parameters: Count | None = Field(
-        default=None, gt=0, description="the parameter count that came with the model, if its shapes say otherwise"
+        default=None,
+        gt=0,
+        description="the parameter count that came with the model, if its shapes say otherwise",
     )
     precision: Precision = Field(default=Precision(), description="formats of the published checkpoint")
     assumed: tuple[str, ...] = Field(default=(), description="figures without a published source")

@@ -18,7 +18,17 @@ from pydantic_core import PydanticCustomError
 
 _DECIMAL = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
-_TIME = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0}
+_TIME = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "sec": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+}
 _NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*$", re.DOTALL)
 _LONGEST = 64  # no honest quantity is longer; keeps hostile input out of the pattern
 
@@ -78,7 +88,11 @@ TOKEN_RATE = _dimension("token rate", "tokens/s", _rate(("tokens", "token", "tok
 REQUEST_RATE = _dimension("request rate", "requests/s", _rate(("requests", "request", "req")), "12 requests/s")
 SHARE = _dimension("share", "", {"%": 0.01, "percent": 0.01, "": 1.0}, "0.6 or 60 %", bare=True)
 COUNT = _dimension(
-    "count", "", {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}, "70.6 B or 70600000000", bare=True
+    "count",
+    "",
+    {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12},
+    "70.6 B or 70600000000",
+    bare=True,
 )
 
 
@@ -102,7 +116,10 @@ def parse(value: object, dimension: Dimension, *, bare: bool) -> float:
         match = _NUMBER.match(text) if len(text) <= _LONGEST else None
         if match is None:
             raise ValueError(f"{text[:_LONGEST]!r} is not a {dimension.name}; {wanted}")
-        number, unit = _as_float(match[1].replace(",", "").replace("_", ""), wanted), match[2].replace(" ", "")
+        number, unit = (
+            _as_float(match[1].replace(",", "").replace("_", ""), wanted),
+            match[2].replace(" ", ""),
+        )
         if not unit and not dimension.bare:
             raise ValueError(f"{text!r} has no unit; {wanted}")
         if unit not in dimension.units:
@@ -131,7 +148,7 @@ def quantity(dimension: Dimension) -> Any:
     """
 
     def validate(value: object, info: ValidationInfo) -> float:
-        required = bool(info.context) and info.context.get("units") == "required"
+        required = info.context is not None and info.context.get("units") == "required"
         try:
             return parse(value, dimension, bare=not required)
         except ValueError as error:

@@ -45,7 +45,8 @@ class Routing(Model):
         default=None, description="load of the busiest expert rank over the mean, as measured"
     )
     zipf: Annotated[float, Field(ge=0, le=10)] | None = Field(
-        default=None, description="exponent of the experts' popularity, dealt to the ranks in order of popularity"
+        default=None,
+        description="exponent of the experts' popularity, dealt to the ranks in order of popularity",
     )
 
     @model_validator(mode="after")
@@ -74,7 +75,9 @@ class Workload(Model):
         default=Lengths(min=1, max=1), description="answer length; 1: prefill only (the first token ends it)"
     )
     requests_per_client: float = Field(
-        default=10.0, ge=1, description="requests each closed-loop client sends; the opening burst is averaged over them"
+        default=10.0,
+        ge=1,
+        description="requests each closed-loop client sends; the opening burst is averaged over them",
     )
     routing: Routing = Field(default=Routing(), description="how evenly tokens fall on experts")
 

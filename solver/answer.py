@@ -90,7 +90,12 @@ def check_of(condition: Condition, facts: Facts, ok: bool) -> Check:
         sign = 1 if condition.sense == "<=" else -1
         margin = sign * (condition.bound - facts[condition.column]) / condition.bound
     return Check(
-        name=condition.id, statement=condition.statement, required=required, predicted=predicted, margin=margin, ok=ok
+        name=condition.id,
+        statement=condition.statement,
+        required=required,
+        predicted=predicted,
+        margin=margin,
+        ok=ok,
     )
 
 
@@ -116,7 +121,9 @@ def warnings_of(scenario: Scenario) -> tuple[str, ...]:
     if found is None:
         return ()
     declared, counted = found
-    reading = "the declared total: the missing weights widen the experts" if scenario.model.experts else "the declared total"
+    reading = (
+        "the declared total: the missing weights widen the experts" if scenario.model.experts else "the declared total"
+    )
     if scenario.parameters == "from-shapes":
         reading = "the shapes"
     return (
@@ -128,13 +135,27 @@ def warnings_of(scenario: Scenario) -> tuple[str, ...]:
 def figures_of(scenario: Scenario) -> tuple[Figure, ...]:
     """The numbers that the predictions rest on, with their provenance."""
     card, figures = scenario.hardware.accelerator, []
-    for name in ("memory", "memory_bandwidth", "compute.bf16", "compute.fp8", "node_link.bandwidth", "network_link.bandwidth"):
+    for name in (
+        "memory",
+        "memory_bandwidth",
+        "compute.bf16",
+        "compute.fp8",
+        "node_link.bandwidth",
+        "network_link.bandwidth",
+    ):
         value = _figure(card, name)
         if value is not None:
             source = card.sources.get(name) or card.sources.get(name.split(".")[0])
             assumed = name in card.assumed or name.split(".")[0] in card.assumed
             provenance = "assumed" if assumed else ("datasheet" if source else "stated")
-            figures.append(Figure(name=f"accelerator.{name}", value=value, provenance=provenance, source=source or "the scenario"))
+            figures.append(
+                Figure(
+                    name=f"accelerator.{name}",
+                    value=value,
+                    provenance=provenance,
+                    source=source or "the scenario",
+                )
+            )
     for group in ("efficiency", "latencies", "reserves"):
         constants = getattr(scenario, group)
         for name in type(constants).model_fields:
@@ -144,7 +165,11 @@ def figures_of(scenario: Scenario) -> tuple[Figure, ...]:
                 provenance, source = "stated", "the scenario"
             else:
                 provenance, source = source_of(group, name)
-            shown = show_bytes(value) if group == "reserves" else (_time(name, value) if group == "latencies" else f"{value:g}")
+            shown = (
+                show_bytes(value)
+                if group == "reserves"
+                else (_time(name, value) if group == "latencies" else f"{value:g}")
+            )
             figures.append(Figure(name=f"{group}.{name}", value=shown, provenance=provenance, source=source))
     return tuple(figures)
 

@@ -27,7 +27,7 @@ def new_variables(scenario: Scenario, largest: int | None = None) -> Variables:
     degrees = {name: model.new_int_var(1, largest, name) for name in DEGREES}
     others = ("stage_group", "engine_gpus", "engines", "gpus_used")
     more = {name: model.new_int_var(1, largest, name) for name in others}
-    return Variables(model=model, scenario=scenario, largest=largest, **degrees, **more)
+    return Variables(model=model, scenario=scenario, largest=largest, **degrees, **more)  # type: ignore[arg-type]
 
 
 def is_legal(scenario: Scenario, conditions: Iterable[Condition], *, presolve: bool = True) -> bool:
@@ -54,8 +54,9 @@ def degree_model(scenario: Scenario, conditions: Iterable[Condition] | None = No
 def legal_strategies(
     scenario: Scenario, conditions: Iterable[Condition] | None = None, watch: Watch | None = None
 ) -> NDArray[np.int64]:
-    """All strategies of which one engine can be placed (how many engines is priced later). Shape (strategies, 6), columns as DEGREES.
+    """All strategies of which one engine can be placed; how many engines is priced later.
 
+    Shape (strategies, 6), columns as DEGREES.
     Sorted by the degrees, so that the answer does not depend on the solver's order. Raises StoppedError if the watch
     ends the enumeration.
     """

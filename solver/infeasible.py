@@ -89,7 +89,11 @@ def _conflict(candidates: Candidates, table: Table, limits: Sequence[Limit], mem
     best = None
     if len(values):
         best = limit.show(float(values.min() if limit.sense == "<=" else values.max()))
-    asked = f"{'≤' if limit.sense == '<=' else '≥'} {limit.show(limit.bound)}" if limit.allowed is None else f"in {list(limit.allowed)}"
+    asked = (
+        f"{'≤' if limit.sense == '<=' else '≥'} {limit.show(limit.bound)}"
+        if limit.allowed is None
+        else f"in {list(limit.allowed)}"
+    )
     excluded = int((table.broken >> bit & 1).sum())
     return Conflict(
         name=limit.id,

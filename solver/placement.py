@@ -22,7 +22,7 @@ def place(scenario: Scenario, engines: tuple[Engine, ...]) -> tuple[Rank, ...]:
         for _ in range(entry.count):
             seats = nodes.seat(entry.gpus_per_engine)
             ranks += [
-                Rank.model_construct(engine=number, rank=i, node=node, gpu=gpu, **held[i])
+                Rank.model_construct(engine=number, rank=i, node=node, gpu=gpu, **held[i])  # type: ignore[arg-type]
                 for i, (node, gpu) in enumerate(seats)
             ]
             number += 1

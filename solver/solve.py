@@ -6,11 +6,12 @@ strategies (CP-SAT enumeration) → prices (numpy) → choice (CP-SAT, stage by 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..models import Plan, Scenario
-from ..models.plan import Alternative, Proof, Verification
+from ..models.plan import Alternative, Proof, Status
 from ..models.plan import Stage as PlanStage
 from . import answer
 from .choice.model import Choice, choose
@@ -20,6 +21,7 @@ from .choice.scale import natural
 from .choice.screen import Screened, screen
 from .choice.table import best_row
 from .conditions import all_conditions, limits_of, structural_of
+from .costs import Candidates
 from .costs.grid import describe, make_grid
 from .degrees import legal_strategies
 from .infeasible import DisagreementError, priced_conflict, structural_conflict
@@ -65,7 +67,7 @@ def _solve(scenario: Scenario, watch: Watch, say: Progress) -> Plan:
     grid = make_grid(scenario, strategies)
     say(f"pricing {len(grid):,} combinations of {len(strategies):,} strategies")
     screened = screen(scenario, grid, limits, stages, runners_up=RUNNERS_UP, check=watch.check)
-    sizes = {"strategies": len(strategies), "candidates": len(grid)}
+    sizes: dict[str, Any] = {"strategies": len(strategies), "candidates": len(grid)}
     legal = np.flatnonzero(screened.table.broken == 0)
     if not len(legal):
         conflicts = priced_conflict(scenario, screened, limits, [*structural, *limits])
@@ -75,7 +77,12 @@ def _solve(scenario: Scenario, watch: Watch, say: Progress) -> Plan:
     kept = _contenders(screened, stages)
     say(f"proving the optimum over {len(kept):,} rows")
     choice = choose(
-        scenario, screened.candidates.take(kept), screened.table.take(kept), stages, [*structural, *limits], watch
+        scenario,
+        screened.candidates.take(kept),
+        screened.table.take(kept),
+        stages,
+        [*structural, *limits],
+        watch,
     )
     if choice.row is None:
         if choice.outcome == "infeasible":
@@ -96,7 +103,7 @@ def _contenders(screened: Screened, stages: Sequence[Stage]) -> np.ndarray:
     first, table = stages[0], screened.table
     column, legal = table.columns[first.column], table.broken == 0
     best = column[legal].max() if first.sense == "max" else column[legal].min()
-    near = np.flatnonzero(first.cost(column) <= first.cost(np.array([first.keep(int(best))]))[0])
+    near = np.flatnonzero(first.cost(column) <= first.tolerated(int(best)))
     kept = near[undominated(table.take(near), stages)]
     by_value = np.lexsort((table.order, *table.costs(stages)[::-1]))
     others = by_value[~np.isin(by_value, kept)]
@@ -121,11 +128,11 @@ def _second_route(screened: Screened, stages: Sequence[Stage], choice: Choice, r
     bounds = first.cost(screened.bound_table.columns[first.column][unpriced])
     best = choice.stages[0].value
     assert best is not None
-    if (bounds <= first.cost(np.array([first.keep(best)]))[0]).any():
+    if (bounds <= first.tolerated(best)).any():
         raise DisagreementError("an unpriced row could still win")
     return (
         f"exhaustive filtering of all {len(screened.bound_table):,} combinations agrees "
-        f"({len(table):,} priced exactly, the others excluded by their bounds; value {natural(first.column, reached):.6g})"
+        f"({len(table):,} priced exactly, the others excluded by bounds; value {natural(first.column, reached):.6g})"
     )
 
 
@@ -152,7 +159,12 @@ def _plan(scenario: Scenario, screened: Screened, stages: Sequence[Stage], row: 
         warnings=answer.warnings_of(scenario),
         provenance=answer.figures_of(scenario),
     )
-    verification: Verification = verify(plan)
+    verification = verify(plan)
+    if not verification.ok:
+        wrong = "; ".join(
+            f"{f.name}: plan {f.plan}, recomputed {f.recomputed}" for f in verification.findings if not f.ok
+        )
+        raise DisagreementError(f"the second route does not confirm the plan: {wrong}")
     return plan.model_copy(update={"verification": verification})
 
 
@@ -161,9 +173,10 @@ def _idle_reason(scenario: Scenario, stages: Sequence[Stage], idle: int, proof: 
         return None
     if proof.status != "optimal":
         return f"{idle} GPUs are idle; the proof was not finished, they may help"
+    objectives = ", then ".join(stage.words for stage in stages)
     return (
-        f"{idle} GPUs are idle: among the {proof.candidates:,} combinations, those that use more of them are no better in "
-        f"the objectives ({', then '.join(stage.words for stage in stages)}) or break a condition"
+        f"{idle} GPUs are idle: among the {proof.candidates:,} combinations, those that use more of them are no better "
+        f"in the objectives ({objectives}) or break a condition"
     )
 
 
@@ -184,11 +197,15 @@ def _alternatives(screened: Screened, stages: Sequence[Stage], row: int) -> tupl
     return tuple(found)
 
 
-def _alternative(candidates: answer.Candidates, stages: Sequence[Stage], index: int, row: int) -> Alternative:
+def _alternative(candidates: Candidates, stages: Sequence[Stage], index: int, row: int) -> Alternative:
     rate = candidates.tokens_rate
     tpot = float(candidates.tpot[index])
     words = []
-    for name, column in (("throughput", rate), ("TTFT", candidates.ttft), ("latency", candidates.request_latency)):
+    for name, column in (
+        ("throughput", rate),
+        ("TTFT", candidates.ttft),
+        ("latency", candidates.request_latency),
+    ):
         words.append(f"{name} {column[index] / column[row] - 1:+.1%}")
     return Alternative(
         strategy=answer.strategy_of(candidates, index),
@@ -204,7 +221,7 @@ def _alternative(candidates: answer.Candidates, stages: Sequence[Stage], index: 
 
 def _proof(
     scenario: Scenario,
-    status: str,
+    status: Status,
     watch: Watch,
     *,
     strategies: int = 0,
@@ -227,7 +244,7 @@ def _proof(
     if status == "infeasible":
         second_route = "a second route (filtering of all rows, or the solver without presolve) agrees"
     return Proof(
-        status=status,  # type: ignore[arg-type]
+        status=status,
         stages=stages,
         bound=stages[0].bound if stages else None,
         wall_s=watch.elapsed,

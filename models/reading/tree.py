@@ -69,7 +69,9 @@ def read_file_tree(path: Path) -> Tree:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InputError(
-            "the file is not UTF-8 text", place=Place(path, line), help="save it as UTF-8; is it a scenario file?"
+            "the file is not UTF-8 text",
+            place=Place(path, line),
+            help="save it as UTF-8; is it a scenario file?",
         ) from None
     if path.suffix == ".json":  # YAML forbids the tabs that JSON indents with; one space each keeps the columns
         text = re.sub(r"^[ \t]+", lambda indent: " " * len(indent[0]), text, flags=re.MULTILINE)
@@ -143,7 +145,7 @@ def _build(tree: Tree, events: Iterator[Any]) -> None:
             raise stop("aliases (*name) are not read", mark, "write the value out")
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             stack.pop()
-        elif isinstance(event, yaml.NodeEvent):
+        elif isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
             if event.tag not in _TAGS:
                 raise stop(f"tags are not read: {str(event.tag)[:60]}", mark, "remove the tag")
             if len(stack) >= DEEPEST:

@@ -17,10 +17,10 @@ from ...models.strategy import DEGREES
 from ..conditions import Condition, Variables
 from ..costs import Candidates
 from ..degrees import degree_model
+from ..watch import Watch
 from .objective import Stage
 from .scale import LARGEST
 from .table import Table
-from ..watch import Watch
 
 Outcome = Literal["optimal", "feasible", "infeasible", "unknown"]
 
@@ -83,7 +83,7 @@ def choose(
         assert value is not None
         if stage is not None:
             model.add(target >= stage.keep(value) if stage.sense == "max" else target <= stage.keep(value))
-            model.clear_hints()
+            model.clear_hints()  # type: ignore[no-untyped-call]
             for i, literal in enumerate(rows):
                 model.add_hint(literal, i == choice.row)
     choice.outcome = "optimal"

@@ -35,6 +35,10 @@ class Stage:
             return math.ceil(best * (1 - self.slack))
         return math.floor(best * (1 + self.slack))
 
+    def tolerated(self, best: int) -> int:
+        """The cost up to which a row is within the slack of the best value."""
+        return -self.keep(best) if self.sense == "max" else self.keep(best)
+
 
 def stages_of(scenario: Scenario) -> list[Stage]:
     """The scenario's objectives, then what breaks ties: throughput, latency, fewest GPUs."""
@@ -47,7 +51,8 @@ def stages_of(scenario: Scenario) -> list[Stage]:
     # A fixed machine is to be used; within a range, using more must pay per GPU.
     free = scenario.hardware.gpus is None or isinstance(scenario.hardware.gpus, GpuRange)
     primary = per_gpu if free else throughput
-    balanced = Stage(primary.column, "max", primary.words, primary.unit, slack=scenario.balance)
+    words = f"{primary.words} ({scenario.balance:.1%} of it may be given up for latency)"
+    balanced = Stage(primary.column, "max", words, primary.unit, slack=scenario.balance)
     table = {
         "balanced": [balanced, latency, primary],
         "throughput": [throughput],

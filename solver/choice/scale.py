@@ -19,6 +19,10 @@ _TIME_UNIT = 1e-8  # 10 ns; 2^42 of them are 12 hours
 _RATE_UNIT = 1e-3  # a thousandth of a token per second
 
 
+def _rounds_down(column: str) -> bool:
+    return "rate" in column or column == "budget_spare"
+
+
 def unit(column: str) -> float:
     """SI value of one integer step of a column."""
     if column in _TIMES:
@@ -29,7 +33,7 @@ def unit(column: str) -> float:
 def integers(column: str, values: NDArray[np.float64]) -> NDArray[np.int64]:
     """A column as the solver sees it. NaN (no such quantity) becomes 0: no limit may name it."""
     scaled = np.nan_to_num(np.asarray(values, dtype=np.float64) / unit(column), nan=0.0, posinf=LARGEST)
-    rounded = np.floor(scaled) if "rate" in column else np.ceil(scaled)
+    rounded = np.floor(scaled) if _rounds_down(column) else np.ceil(scaled)
     return np.clip(rounded, -LARGEST, LARGEST).astype(np.int64)
 
 

@@ -61,7 +61,7 @@ def screen(
         if len(best) > runners_up:
             values = sorted(best.values())
             reached = -values[0] if first.sense == "max" else values[0]
-            enough = max(values[runners_up], int(first.cost(np.array([first.keep(reached)]))[0]))
+            enough = max(values[runners_up], first.tolerated(reached))
             if optimistic[queue[done]] > enough:
                 break
         rows = queue[done : done + size]

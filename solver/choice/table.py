@@ -38,7 +38,9 @@ class Table:
         return np.array([stage.cost(self.columns[stage.column]) for stage in stages])
 
 
-def tabulate(candidates: Candidates, limits: Sequence[Limit], stages: Sequence[Stage], *, bounds: bool = False) -> Table:
+def tabulate(
+    candidates: Candidates, limits: Sequence[Limit], stages: Sequence[Stage], *, bounds: bool = False
+) -> Table:
     """Integer columns for every limit and stage. `bounds`: the prices are optimistic, so round in their favour."""
     names = {limit.column for limit in limits} | {stage.column for stage in stages} | {"gpus_used", "engines"}
     columns = {name: _column(candidates, name, bounds) for name in sorted(names)}
@@ -76,5 +78,5 @@ def best_row(table: Table, stages: Sequence[Stage], rows: NDArray[np.intp]) -> i
             return None
         costs = stage.cost(table.columns[stage.column][rows])
         best = table.columns[stage.column][rows[costs.argmin()]]
-        rows = rows[costs <= stage.cost(np.array([stage.keep(int(best))]))[0]]
+        rows = rows[costs <= stage.tolerated(int(best))]
     return int(rows[table.order[rows].argmin()]) if len(rows) else None

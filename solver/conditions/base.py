@@ -17,7 +17,7 @@ Facts = dict[str, Any]
 
 @dataclass
 class Variables:
-    """The integer variables of the degree model. engine_gpus = stage_group · pipeline; gpus_used = engines · engine_gpus."""
+    """The integer variables: engine_gpus = stage_group · pipeline; gpus_used = engines · engine_gpus."""
 
     model: CpModel
     scenario: Scenario

@@ -14,7 +14,9 @@ Sense = Literal["<=", ">="]
 
 def conditions(scenario: Scenario) -> Iterator[Limit]:
     """The priced conditions of a scenario."""
-    card = f"{scenario.hardware.memory_utilization:.0%} of the card's {show_bytes(scenario.hardware.accelerator.memory)}"
+    card = (
+        f"{scenario.hardware.memory_utilization:.0%} of the card's {show_bytes(scenario.hardware.accelerator.memory)}"
+    )
     yield limit(
         "memory.fits", f"the fullest GPU holds at most {card}", "hardware.memory_utilization", "memory", "<=",
         scenario.hardware.usable_memory, show_bytes,
@@ -22,20 +24,48 @@ def conditions(scenario: Scenario) -> Iterator[Limit]:
     if scenario.workload.concurrency and scenario.workload.decodes:
         yield limit(
             "budget.carries_load", "the token budget carries decode and steady-state prompt tokens",
-            "workload", "budget_shortfall", "<=", 0, lambda x: f"{x:,.0f} tokens over budget",
+            "workload", "budget_spare", ">=", 0, lambda x: f"{x:,.0f} tokens to spare",
         )  # fmt: skip
     least = scenario.hardware.gpu_range.min
     if least > 1:
         key = "hardware.use_all_gpus" if scenario.hardware.use_all_gpus else "hardware.gpus.min"
-        yield limit("gpus.minimum", f"at least {least} GPUs", key, "gpus_used", ">=", least, lambda x: f"{x:,.0f} GPUs")
+        yield limit(
+            "gpus.minimum",
+            f"at least {least} GPUs",
+            key,
+            "gpus_used",
+            ">=",
+            least,
+            lambda x: f"{x:,.0f} GPUs",
+        )
     wanted = scenario.requirements
     for name in ("ttft", "tpot", "request_latency"):
         value = getattr(wanted, name)
         if value is not None and not (name == "tpot" and not scenario.workload.decodes):
-            words = {"ttft": "time to first token", "tpot": "time per output token", "request_latency": "request latency"}[name]
-            yield limit(f"requirements.{name}", f"{words} ≤ {show_seconds(value)}", f"requirements.{name}", name, "<=", value, show_seconds)
+            words = {
+                "ttft": "time to first token",
+                "tpot": "time per output token",
+                "request_latency": "request latency",
+            }[name]
+            yield limit(
+                f"requirements.{name}",
+                f"{words} ≤ {show_seconds(value)}",
+                f"requirements.{name}",
+                name,
+                "<=",
+                value,
+                show_seconds,
+            )
     if wanted.memory_per_gpu is not None:
-        yield limit("requirements.memory_per_gpu", f"memory per GPU ≤ {show_bytes(wanted.memory_per_gpu)}", "requirements.memory_per_gpu", "memory", "<=", wanted.memory_per_gpu, show_bytes)
+        yield limit(
+            "requirements.memory_per_gpu",
+            f"memory per GPU ≤ {show_bytes(wanted.memory_per_gpu)}",
+            "requirements.memory_per_gpu",
+            "memory",
+            "<=",
+            wanted.memory_per_gpu,
+            show_bytes,
+        )
     for group, per_gpu in (("throughput", False), ("throughput_per_gpu", True)):
         rates = getattr(wanted, group)
         for name in ("tokens", "input", "output", "requests") if rates is not None else ():

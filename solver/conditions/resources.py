@@ -22,7 +22,13 @@ def _gpus_available(most: int) -> Condition:
     def post(v: Variables) -> None:
         v.model.add(v.gpus_used <= most)
 
-    return Condition("gpus.available", f"at most {most} GPUs", "hardware.gpus", post, lambda f: (f"≤ {most} GPUs", f"{f['gpus_used']} GPUs"))
+    return Condition(
+        "gpus.available",
+        f"at most {most} GPUs",
+        "hardware.gpus",
+        post,
+        lambda f: (f"≤ {most} GPUs", f"{f['gpus_used']} GPUs"),
+    )
 
 
 def _tensor_in_node(scenario: Scenario) -> Condition:
@@ -38,7 +44,10 @@ def _tensor_in_node(scenario: Scenario) -> Condition:
         v.model.add_linear_expression_in_domain(v.tensor, Domain.from_values(aligned)).only_enforce_if(~inside)
 
     def explain(f: Facts) -> tuple[str, str]:
-        return f"tensor divides {node}, or is a multiple, or the engine fits a node", f"tensor {f['tensor']}, engine of {f['engine_gpus']} GPUs"
+        return (
+            f"tensor divides {node}, or is a multiple, or the engine fits a node",
+            f"tensor {f['tensor']}, engine of {f['engine_gpus']} GPUs",
+        )
 
     statement = f"a tensor group does not straddle the nodes of {node} GPUs: it divides a node or takes whole ones"
     return Condition("node.tensor_group", statement, "hardware.gpus_per_node", post, explain)
@@ -54,7 +63,11 @@ def _packing(scenario: Scenario) -> Condition:
         def number(name: str, least: int, most: int):  # type: ignore[no-untyped-def]
             return m.new_int_var(least, most, f"packing_{name}")
 
-        whole, rest, share = number("whole", 0, largest), number("rest", 0, node - 1), number("share", 1, node)
+        whole, rest, share = (
+            number("whole", 0, largest),
+            number("rest", 0, node - 1),
+            number("share", 1, node),
+        )
         m.add_division_equality(whole, v.engine_gpus, node)
         m.add(rest == v.engine_gpus - node * whole)
         m.add_max_equality(share, [rest, 1])
@@ -73,7 +86,9 @@ def _packing(scenario: Scenario) -> Condition:
         m.add(taken + shared <= full)
 
     def explain(f: Facts) -> tuple[str, str]:
-        return f"≤ {full} whole nodes of {node}" + (f" and one of {tail}" if tail else ""), f"{nodes_taken(f['engines'], f['engine_gpus'], node, tail)} nodes"
+        return f"≤ {full} whole nodes of {node}" + (
+            f" and one of {tail}" if tail else ""
+        ), f"{nodes_taken(f['engines'], f['engine_gpus'], node, tail)} nodes"
 
     statement = f"the engines fit the {full} nodes of {node} GPUs" + (f" and the one of {tail}" if tail else "")
     return Condition("node.packing", statement, "hardware.gpus_per_node", post, explain)
@@ -100,4 +115,6 @@ def _work_for_every_rank(scenario: Scenario) -> Condition:
     def explain(f: Facts) -> tuple[str, str]:
         return f"engines · data ≤ {sequences}", f"{f['engines']}·{f['data']} = {f['engines'] * f['data']}"
 
-    return Condition("load.every_rank", f"each attention replica has one of the {sequences} sequences", key, post, explain)
+    return Condition(
+        "load.every_rank", f"each attention replica has one of the {sequences} sequences", key, post, explain
+    )

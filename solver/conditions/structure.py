@@ -27,20 +27,44 @@ def conditions(scenario: Scenario) -> Iterator[Condition]:
     else:
         yield _expert_group()
         yield _divides("experts.divisible", "expert", experts.count, "routed experts", "model.experts.count")
-        yield _divides("expert_width.divisible", "expert_tensor", experts.width, "columns of an expert", "model.experts.width")
+        yield _divides(
+            "expert_width.divisible",
+            "expert_tensor",
+            experts.width,
+            "columns of an expert",
+            "model.experts.width",
+        )
     yield _divides("heads.divisible", "tensor", model.attention.heads, "query heads", "model.attention.heads")
     if model.attention.latent is None:
         yield _kv_heads(model.attention.key_heads)
     if model.feed_forward is not None:
-        yield _divides("feed_forward.divisible", "tensor", model.feed_forward.width, "feed-forward columns", "model.feed_forward.width")
+        yield _divides(
+            "feed_forward.divisible",
+            "tensor",
+            model.feed_forward.width,
+            "feed-forward columns",
+            "model.feed_forward.width",
+        )
     if experts is not None and experts.shared_width:
-        yield _divides("shared_experts.divisible", "tensor", experts.shared_width, "columns of the shared experts", "model.experts.shared_width")
+        yield _divides(
+            "shared_experts.divisible",
+            "tensor",
+            experts.shared_width,
+            "columns of the shared experts",
+            "model.experts.shared_width",
+        )
     if model.vocabulary:
         padded = -(-model.vocabulary // VOCABULARY_PADDING) * VOCABULARY_PADDING
         yield _divides("vocabulary.divisible", "tensor", padded, "vocabulary rows, padded to 64", "model.vocabulary")
     yield _at_most("layers.stages", "pipeline", model.layers, "layers: every stage holds at least one", "model.layers")
     if scenario.workload.decodes:
-        yield _at_most("context.prefill_only", "context", 1, "where tokens are generated: one context rank", "workload.output_tokens")
+        yield _at_most(
+            "context.prefill_only",
+            "context",
+            1,
+            "where tokens are generated: one context rank",
+            "workload.output_tokens",
+        )
     else:
         shortest = scenario.workload.input_tokens.min
         yield _at_most("context.tokens", "context", shortest, "tokens of the shortest prompt", "workload.input_tokens")
@@ -56,7 +80,12 @@ def _stage_group() -> Condition:
         return f"{f['stage_group']} GPUs", f"{f['tensor']}·{f['context']}·{f['data']}"
 
     return Condition(
-        "degrees.stage_group", "tensor · context · data = GPUs of a stage", "strategy", post, explain, background=True
+        "degrees.stage_group",
+        "tensor · context · data = GPUs of a stage",
+        "strategy",
+        post,
+        explain,
+        background=True,
     )
 
 
@@ -69,7 +98,12 @@ def _engine_gpus() -> Condition:
         return f"{f['gpus_used']} GPUs used", f"{f['engines']}·{f['stage_group']}·{f['pipeline']}"
 
     return Condition(
-        "degrees.gpus_used", "engines · stage GPUs · pipeline = GPUs used", "strategy", post, explain, background=True
+        "degrees.gpus_used",
+        "engines · stage GPUs · pipeline = GPUs used",
+        "strategy",
+        post,
+        explain,
+        background=True,
     )
 
 
@@ -81,7 +115,12 @@ def _expert_group() -> Condition:
         return f"{f['stage_group']} GPUs", f"{f['expert']}·{f['expert_tensor']}"
 
     return Condition(
-        "degrees.expert_group", "expert · expert_tensor = GPUs of a stage", "strategy", post, explain, background=True
+        "degrees.expert_group",
+        "expert · expert_tensor = GPUs of a stage",
+        "strategy",
+        post,
+        explain,
+        background=True,
     )
 
 

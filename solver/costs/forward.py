@@ -46,7 +46,9 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     """Price one pass on every row."""
     s = rows.setting
     tokens = work.decoding + work.prompt / rows.context
-    shared = _projections(rows, tokens, times) + times.traffic(tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes)
+    shared = _projections(rows, tokens, times) + times.traffic(
+        tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes
+    )
     shared = shared + s.latencies.layer + work.prompt_share * s.latencies.eager_layer
     reduce = links.all_reduce(rows, tokens * s.hidden * s.plain_bytes, rows.tensor)
     shared = shared + reduce + links.context_exchange(rows, work.prompt)
@@ -85,7 +87,11 @@ def _experts(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
     s, e, slices = rows.setting, rows.expert, rows.expert_tensor
     router = s.hidden * s.experts
     total = times.matrix(
-        2 * tokens * router, np.full(len(rows), router * s.plain_bytes), "plain", tokens, np.full(len(rows), float(s.experts))
+        2 * tokens * router,
+        np.full(len(rows), router * s.plain_bytes),
+        "plain",
+        tokens,
+        np.full(len(rows), float(s.experts)),
     )
     if s.shared_weights:
         weights = s.shared_weights / rows.tensor

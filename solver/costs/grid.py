@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,14 +32,27 @@ class Grid:
         return Grid(self.strategies[rows], self.engines[rows], self.choice[rows])
 
 
-def make_grid(scenario: Scenario, strategies: Integers) -> Grid:
-    """Every strategy with every engine count that the nodes and the load allow, and every batch or budget."""
-    base, engines = _engine_counts(scenario, strategies)
+def make_grid(
+    scenario: Scenario,
+    strategies: Integers,
+    *,
+    engines: int | None = None,
+    choices: Sequence[int | None] = (),
+) -> Grid:
+    """Every strategy with every engine count that the nodes and the load allow, and every batch or budget.
+
+    `engines` takes the place of the counts, whether they can be placed or not; so does 1 for a strategy without any.
+    `choices` are added to the batches or budgets.
+    """
+    base, counts = _engine_counts(scenario, strategies)
+    if engines is not None or not len(base):
+        base, counts = np.arange(len(strategies)), np.full(len(strategies), engines or 1)
+    extra = [choice for choice in choices if choice is not None]
     if scenario.workload.concurrency and scenario.workload.decodes:
-        index, choice = _budgets(scenario, strategies[base], engines)
+        index, choice = _budgets(scenario, strategies[base], counts, extra)
     else:
-        index, choice = _micro_batches(scenario, strategies[base], engines)
-    return Grid(strategies[base][index], engines[index], choice)
+        index, choice = _micro_batches(scenario, strategies[base], counts, extra)
+    return Grid(strategies[base][index], counts[index], choice)
 
 
 def describe(scenario: Scenario) -> dict[str, str]:
@@ -86,11 +100,16 @@ def _group_sequences(scenario: Scenario, strategies: Integers, engines: Integers
     return -(-per_engine // strategies[:, 2])
 
 
-def _micro_batches(scenario: Scenario, strategies: Integers, engines: Integers) -> tuple[Integers, Integers]:
-    """(row, sequences per micro-batch): every distinct ⌈Q_d/m⌉."""
+def _micro_batches(
+    scenario: Scenario, strategies: Integers, engines: Integers, extra: list[int]
+) -> tuple[Integers, Integers]:
+    """(row, sequences per micro-batch): every distinct ⌈Q_d/m⌉, and what was asked for beside them."""
     prompts = _group_sequences(scenario, strategies, engines)
     distinct, inverse = np.unique(prompts, return_inverse=True)
-    sizes = [_distinct_shares(int(count)) for count in distinct]
+    more = [*extra, *_pinned(scenario.strategy.batch)]
+    sizes = [
+        np.union1d(_distinct_shares(int(c)), [size for size in more if size <= c]).astype(np.int64) for c in distinct
+    ]
     lengths = np.array([len(s) for s in sizes], dtype=np.int64)
     index = np.repeat(np.arange(len(prompts)), lengths[inverse])
     choice = np.concatenate([sizes[i] for i in inverse]) if len(inverse) else np.empty(0, dtype=np.int64)
@@ -103,17 +122,20 @@ def _distinct_shares(count: int) -> Integers:
     small = np.arange(1, root + 1)
     turns = -(-count // small)
     sizes = np.union1d(turns, small)
-    return sizes[-(-count // -(-count // sizes)) == sizes].astype(np.int64)
+    kept: Integers = sizes[-(-count // -(-count // sizes)) == sizes].astype(np.int64)
+    return kept
 
 
-def _budgets(scenario: Scenario, strategies: Integers, engines: Integers) -> tuple[Integers, Integers]:
+def _budgets(
+    scenario: Scenario, strategies: Integers, engines: Integers, extra: list[int]
+) -> tuple[Integers, Integers]:
     """(row, token budget): the powers of two, more where the load needs more, and pinned values."""
     work = scenario.workload
     group = _group_sequences(scenario, strategies, engines)
     batch = -(-group // np.minimum(strategies[:, 3], group))
     needed = batch * (1 + work.input_tokens.mean / work.output_tokens.mean)
     enough = 2 ** np.ceil(np.log2(np.maximum(needed, 1))).astype(np.int64)
-    fixed = np.array(sorted({*BUDGETS, *_pinned(scenario.strategy.token_budget)}), dtype=np.int64)
+    fixed = np.array(sorted({*BUDGETS, *extra, *_pinned(scenario.strategy.token_budget)}), dtype=np.int64)
     table = np.tile(fixed, (len(group), 1))
     table = np.column_stack([table, np.where(enough > BUDGETS[-1], enough, 0)])
     usable = table > batch[:, None]  # at least one prompt token per pass

@@ -32,9 +32,7 @@ def memory_parts(rows: Rows, sequences: Column, budget: Column) -> MemoryParts:
     kv = np.array([per_token * (min(tokens, s.window) if kind.sliding else tokens) for kind in s.kinds])
     table = s.vocabulary * s.hidden * s.plain_bytes / rows.tensor
     head = np.where(rows.pipeline == 1, 0.0, table) if model.tied_embeddings else table
-    return MemoryParts(
-        weights, kv, table, head + s.hidden * s.plain_bytes, _activations(rows, budget), _reserve(rows)
-    )
+    return MemoryParts(weights, kv, table, head + s.hidden * s.plain_bytes, _activations(rows, budget), _reserve(rows))
 
 
 def _layer_weights(rows: Rows, expert: bool) -> Column:
@@ -49,7 +47,7 @@ def _layer_weights(rows: Rows, expert: bool) -> Column:
 
 
 def _activations(rows: Rows, budget: Column) -> Column:
-    """Peak of the largest pass: residual stream, the widest projection, the tokens routed to this rank; or the floor."""
+    """Peak of the largest pass: residual stream, widest projection, tokens routed to this rank; or the floor."""
     s, reserves = rows.setting, rows.setting.scenario.reserves
     widest = max(s.heads * s.key_dim, s.dense_width) / rows.tensor
     peak = budget * s.plain_bytes * (6 * s.hidden + 2 * widest)

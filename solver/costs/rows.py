@@ -68,13 +68,15 @@ class Rows:
 
     def crosses(self, block: Column) -> NDArray[np.bool_]:
         """Whether some block of so many contiguous ranks lies on two nodes."""
-        return (self.engine_gpus > self.setting.node) & (self.setting.node % block != 0)
+        several: NDArray[np.bool_] = (self.engine_gpus > self.setting.node) & (self.setting.node % block != 0)
+        return several
 
     def boundary_crosses(self, stage: int, index: NDArray[np.intp] | slice = slice(None)) -> NDArray[np.bool_]:
         """Whether ranks of `stage` and the next lie on different nodes, for some of the rows."""
         node, group = self.setting.node, self.stage_group[index]
         start = (stage * group) % node
-        return (self.engine_gpus[index] > node) & (start + 2 * group > node)
+        leaves: NDArray[np.bool_] = (self.engine_gpus[index] > node) & (start + 2 * group > node)
+        return leaves
 
     @cached_property
     def expert_nodes(self) -> Column:

@@ -98,9 +98,7 @@ class Loads:
 
 def _row(resource: Literal["weights", "flops", "kv_cache"], unit: str, loads: list[float]) -> Balance:
     mean, busiest = sum(loads) / len(loads), max(loads)
-    return Balance(
-        resource=resource, unit=unit, mean=mean, busiest=busiest, ratio=busiest / mean if mean > 0 else 1.0
-    )
+    return Balance(resource=resource, unit=unit, mean=mean, busiest=busiest, ratio=busiest / mean if mean > 0 else 1.0)
 
 
 def balance_of(plan: Plan, deployment: Deployment) -> tuple[Balance, ...]:

@@ -22,6 +22,15 @@ class Links:
     def _link(self, crosses: bool) -> Link:
         return self.outside if crosses else self.inside
 
+    def _rate(self, crosses: bool, ranks: int) -> float:
+        """Bytes/s per GPU: over the network, or among so many GPUs of one node (fewer links of a mesh are theirs)."""
+        if crosses:
+            return self.outside.bandwidth
+        if not self.inside.mesh or self.cut.node < 2:
+            return self.inside.bandwidth
+        peers = min(max(ranks, 2), self.cut.node) - 1
+        return self.inside.bandwidth * peers / (self.cut.node - 1)
+
     def all_reduce(self, size: float, ranks: int, crosses: bool, in_switch: bool = True) -> float:
         """reduce(b, ranks, crosses) of section 3; `in_switch` tells whether the switch may sum."""
         if ranks == 1:
@@ -33,7 +42,7 @@ class Links:
         factor = 2 * (local - 1) / local
         if in_switch and self.inside.reduces_in_switch and local > 1:
             factor = min(factor, 1 + 1 / local)
-        seconds = factor * size / (self.inside.bandwidth * self.efficiency.link)
+        seconds = factor * size / (self._rate(False, local) * self.efficiency.link)
         seconds += 2 * (nodes - 1) / nodes * (size / local) / (self.outside.bandwidth * self.efficiency.link)
         start: float = self.latencies.all_reduce * (ranks / 4) ** self.latencies.all_reduce_growth
         hops = 2 * (local - 1) * self.inside.latency + 2 * (nodes - 1) * self.outside.latency
@@ -52,10 +61,11 @@ class Links:
         limit = self.shapes.node_limit if self.shapes.node_limit is not None else nodes
         remote = min(limit, nodes * (1 - (1 - 1 / nodes) ** visits)) * (nodes - 1) / nodes
         start = self.latencies.exchange * (ranks / 8) ** self.latencies.exchange_growth
+        rate = self._rate(False, self.cut.node if nodes > 1 else self.cut.group)
         seconds = 0.0
         for element in (self._dispatch_bytes, self.shapes.activation_bytes):
             row = own * self.shapes.hidden * element
-            time = row * visits * (1 - 1 / ranks) / (self.inside.bandwidth * self.efficiency.exchange_link)
+            time = row * visits * (1 - 1 / ranks) / (rate * self.efficiency.exchange_link)
             if nodes > 1:
                 time = max(time, row * remote / (self.outside.bandwidth * self.efficiency.exchange_link))
             seconds += self.visible * time + max(start, self._link(nodes > 1).latency)
@@ -74,13 +84,15 @@ class Links:
         ranks = self.cut.context
         if ranks == 1 or prompt_tokens == 0:
             return 0.0
-        link = self._link(self.cut.crosses(self.cut.tensor * ranks))
+        crosses = self.cut.crosses(self.cut.tensor * ranks)
+        link, rate = self._link(crosses), self._rate(crosses, self.cut.tensor * ranks)
         row = self.shapes.cache_bytes(self.cut.tensor, self.shapes.activation_bytes)
-        seconds = (ranks - 1) * prompt_tokens / ranks * row / (link.bandwidth * self.efficiency.link)
+        seconds = (ranks - 1) * prompt_tokens / ranks * row / (rate * self.efficiency.link)
         return self.visible * seconds + (ranks - 1) * link.latency
 
     def send(self, tokens: float, stage: int) -> float:
         """Activations over the boundary after a stage."""
-        link = self._link(self.cut.boundary_crosses(stage))
+        crosses = self.cut.boundary_crosses(stage)
+        link, rate = self._link(crosses), self._rate(crosses, 2)
         size = tokens * self.shapes.hidden * self.shapes.activation_bytes
-        return self.visible * size / (link.bandwidth * self.efficiency.link) + link.latency
+        return self.visible * size / (rate * self.efficiency.link) + link.latency

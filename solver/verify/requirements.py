@@ -81,7 +81,5 @@ def check_bounds(plan: Plan) -> list[Finding]:
     for quantity, bound, stated in values:
         if bound is not None:
             words = _words(bound)
-            findings += [
-                rule(f"strategy.{quantity}", _inside(bound, value), f"{value:,}", words) for value in stated
-            ]
+            findings += [rule(f"strategy.{quantity}", _inside(bound, value), f"{value:,}", words) for value in stated]
     return findings

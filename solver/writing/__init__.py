@@ -1,1 +1,1 @@
-""""""
+"""Plans and explanations as files."""

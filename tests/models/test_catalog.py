@@ -36,9 +36,7 @@ PUBLISHED = {
 def figures(card: Accelerator) -> set[str]:
     """Dotted names of every figure that an accelerator states."""
     rates = {f"compute.{number}" for number in card.compute.model_dump(exclude_none=True)}
-    links = {
-        f"{link}.{figure}" for link in ("node_link", "network_link") for figure in ("bandwidth", "latency")
-    }
+    links = {f"{link}.{figure}" for link in ("node_link", "network_link") for figure in ("bandwidth", "latency")}
     return {"memory", "memory_bandwidth", "gpus_per_node"} | rates | links
 
 

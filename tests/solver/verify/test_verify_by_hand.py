@@ -47,12 +47,8 @@ def test_static_batch_on_two_stages() -> None:
     #   send 2·8·2 / 1e9 + 1 µs = 1.032 µs. Stages 1.035104 and 0.003104 µs; total 1.038208;
     #   TPOT = max(1.038208, 2·1.035104) = 2.070208 µs.
     card = CARD | {"node_link": {"bandwidth": 1e9, "latency": 1e-6}}
-    scene = scenario(
-        DENSE, {"batch": 3, "input_tokens": 10, "output_tokens": 5}, hardware={"accelerator": card}
-    )
-    plan = plan_of(
-        scene, pipeline=2, batch=2, micro_batches=2, in_flight=3, token_budget=30, layers_per_stage=(1, 1)
-    )
+    scene = scenario(DENSE, {"batch": 3, "input_tokens": 10, "output_tokens": 5}, hardware={"accelerator": card})
+    plan = plan_of(scene, pipeline=2, batch=2, micro_batches=2, in_flight=3, token_budget=30, layers_per_stage=(1, 1))
     said = predict(plan)
     assert said.ttft_s == pytest.approx(3.03872e-6, rel=1e-12)
     assert said.tpot_s == pytest.approx(2.070208e-6, rel=1e-12)

@@ -133,9 +133,7 @@ PLANTED: dict[str, tuple[Callable[[Plan], Plan], set[str]]] = {
         {"memory", "predictions"},
     ),
     "a wrong role": (
-        lambda plan: plan.model_copy(
-            update={"engines": (plan.engines[0].model_copy(update={"role": "prefill"}),)}
-        ),
+        lambda plan: plan.model_copy(update={"engines": (plan.engines[0].model_copy(update={"role": "prefill"}),)}),
         {"engine.role"},
     ),
 }
@@ -161,9 +159,7 @@ def test_one_byte_too_much_and_one_less() -> None:
 
     def on(memory: int) -> set[str]:
         card = hardware.accelerator.model_copy(update={"memory": float(memory)})
-        scene = plan.scenario.model_copy(
-            update={"hardware": hardware.model_copy(update={"accelerator": card})}
-        )
+        scene = plan.scenario.model_copy(update={"hardware": hardware.model_copy(update={"accelerator": card})})
         return failing(with_memory(plan, usable=memory).model_copy(update={"scenario": scene}))
 
     assert on(total) == set()

@@ -56,9 +56,7 @@ def scenario(model: dict[str, Any], workload: dict[str, Any], gpus: int = 8, **m
     """A roofline at the peaks: no latencies, no reserves, efficiencies of 1."""
     hardware = {"accelerator": CARD, "gpus": gpus, "memory_utilization": 1.0} | more.pop("hardware", {})
     constants = {"efficiency": PEAK, "latencies": "none", "reserves": NO_RESERVES}
-    return Scenario.model_validate(
-        {"hardware": hardware, "model": model, "workload": workload} | constants | more
-    )
+    return Scenario.model_validate({"hardware": hardware, "model": model, "workload": workload} | constants | more)
 
 
 def place(scene: Scenario, engines: int, strategy: EngineStrategy) -> tuple[Rank, ...]:

@@ -1,0 +1,1 @@
+"""What the product costs, measured from outside: whole processes, never functions."""

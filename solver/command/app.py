@@ -1,0 +1,164 @@
+"""The commands, with their arguments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import output
+
+app = typer.Typer(
+    name="shardwise",
+    help="Proved-optimal parallel strategies for serving large language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+catalog_app = typer.Typer(
+    help="The packaged accelerators and language models.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(catalog_app, name="catalog")
+
+ScenarioPath = Annotated[Path, typer.Argument(help="A scenario file (YAML or JSON).", show_default=False)]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"shardwise {version('shardwise')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Proved-optimal parallel strategies for serving large language models."""
+
+
+@app.command()
+def solve(
+    scenario: ScenarioPath,
+    save: Annotated[Path, typer.Option(help="Folder for plan.json and plan.md.")] = Path("plans"),
+    time_limit: Annotated[
+        str | None, typer.Option(help="Stop after this long (such as '30 s') and keep what was found.")
+    ] = None,
+) -> None:
+    """Find the best plan for a scenario, prove it, check it, and save it.
+
+    Prints one JSON object with the status and the paths.
+
+    Exit 0: proved; 3: no plan exists; 4: stopped before the proof.
+    """
+    from ...models import InputError, Scenario
+    from ...models.units import DURATION, parse
+
+    conditions = Scenario.load(scenario)
+    try:
+        seconds = None if time_limit is None else parse(time_limit, DURATION, bare=False)
+    except ValueError as error:
+        raise InputError(f"--time-limit: {error}") from None
+    from ..writing.files import save_folder
+
+    folder = save_folder(save)
+    raise typer.Exit(output.solve_and_save(conditions, folder, seconds))
+
+
+@app.command()
+def check(scenario: ScenarioPath) -> None:
+    """Validate a scenario without solving it."""
+    from ...models import Scenario
+
+    conditions = Scenario.load(scenario)
+    output.show_scenario(conditions)
+    print(json.dumps({"status": "valid", "scenario": str(scenario)}))
+
+
+@app.command()
+def evaluate(
+    scenario: ScenarioPath,
+    tensor: Annotated[int, typer.Option("--tensor", "--tp", min=1, help="Tensor degree.")] = 1,
+    context: Annotated[int, typer.Option("--context", "--cp", min=1, help="Context degree.")] = 1,
+    data: Annotated[int, typer.Option("--data", "--dp", min=1, help="Attention data degree inside an engine.")] = 1,
+    pipeline: Annotated[int, typer.Option("--pipeline", "--pp", min=1, help="Pipeline stages.")] = 1,
+    expert: Annotated[int, typer.Option("--expert", "--ep", min=1, help="Expert degree.")] = 1,
+    expert_tensor: Annotated[int, typer.Option("--expert-tensor", "--etp", min=1, help="Ranks per expert.")] = 1,
+    engines: Annotated[int | None, typer.Option(min=1, help="Engines; absent: the best count.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Sequences per attention replica and micro-batch.")] = None,
+    token_budget: Annotated[int | None, typer.Option(min=1, help="Tokens of the largest forward pass.")] = None,
+) -> None:
+    """Price one given strategy under a scenario and list the conditions it breaks (exit 3 if any)."""
+    from ...models import Scenario, Strategy
+
+    conditions = Scenario.load(scenario)
+    given = Strategy(
+        tensor=tensor,
+        context=context,
+        data=data,
+        pipeline=pipeline,
+        expert=expert,
+        expert_tensor=expert_tensor,
+    )
+    from ..evaluate import evaluate as price
+
+    result = price(conditions, given, batch=batch, engines=engines, token_budget=token_budget)
+    output.show_evaluation(result)
+    print(result.model_dump_json())
+    raise typer.Exit(0 if result.ok else 3)
+
+
+@catalog_app.command("list")
+def catalog_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Ids as JSON.")] = False,
+) -> None:
+    """All ids that a scenario may name."""
+    from ...models import catalog
+
+    kinds = {kind: list(catalog.ids(kind)) for kind in ("accelerators", "language_models")}
+    if as_json:
+        print(json.dumps(kinds))
+        return
+    for kind, ids in kinds.items():
+        print(f"{kind.replace('_', ' ')}:")
+        for name in ids:
+            print(f"  {name}")
+
+
+@catalog_app.command("show")
+def catalog_show(
+    name: Annotated[str, typer.Argument(help="An id, as `catalog list` prints it.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """One accelerator or language model: its figures, counts and sources."""
+    from .catalog import entry, entry_text
+
+    found = entry(name)
+    print(json.dumps(found, ensure_ascii=False, indent=1) if as_json else entry_text(found))
+
+
+@app.command()
+def schema(
+    of: Annotated[str, typer.Argument(help="scenario, plan or evaluation.")] = "scenario",
+) -> None:
+    """The JSON Schema of a scenario (for editors) or of the files shardwise writes."""
+    from pydantic import BaseModel
+
+    from ... import models
+
+    kinds: dict[str, type[BaseModel]] = {
+        "scenario": models.Scenario,
+        "plan": models.Plan,
+        "evaluation": models.Evaluation,
+    }
+    if of not in kinds:
+        raise models.InputError(f"no schema of '{of[:40]}'", help=f"there are: {', '.join(kinds)}")
+    shape = kinds[of].model_json_schema(mode="validation" if of == "scenario" else "serialization")
+    print(json.dumps(shape, ensure_ascii=False, indent=1))

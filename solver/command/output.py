@@ -1,0 +1,131 @@
+"""What the commands say: JSON on stdout, words on stderr."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...models import Evaluation, Plan, Scenario
+
+EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
+DISAGREEMENT = 70
+
+
+def say(text: str) -> None:
+    """Words for people."""
+    print(text, file=sys.stderr)
+
+
+def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None) -> int:
+    """Solve, write the files, print the JSON object. Returns the exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        from ..infeasible import DisagreementError
+        from ..solve import solve
+        from ..writing.save import save_plan
+
+        try:
+            plan = solve(scenario, time_limit=time_limit, progress=_Progress())
+        except DisagreementError as error:
+            say(f"error: {error}\nnothing was written; this is a bug, please report it with the scenario")
+            return DISAGREEMENT
+    except KeyboardInterrupt:  # while the solver was still being imported
+        say("stopped before there was an answer; nothing was written")
+        print(json.dumps({"status": "unknown"}))
+        return EXIT_CODES["unknown"]
+    paths = save_plan(plan, folder)
+    show_plan(plan, paths)
+    print(json.dumps(_summary(plan, paths), ensure_ascii=False))
+    return EXIT_CODES[plan.status]
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM is treated as Ctrl-C: the incumbent is kept."""
+    raise KeyboardInterrupt
+
+
+class _Progress:
+    """Says what is being done, on a terminal, once the work takes longer than a second."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        if sys.stderr.isatty() and time.monotonic() - self._started > 1.0:
+            say(f"… {text}")
+
+
+def _summary(plan: Plan, paths: dict[str, str]) -> dict[str, object]:
+    summary: dict[str, object] = {"status": plan.status, **paths}
+    if plan.predictions is not None:
+        predicted = plan.predictions
+        summary |= {
+            "strategy": plan.engines[0].strategy.describe(),
+            "engines": sum(entry.count for entry in plan.engines),
+            "gpus_used": plan.gpus_used,
+            "ttft_s": predicted.ttft_s,
+            "tpot_s": predicted.tpot_s,
+            "tokens_per_s_per_gpu": predicted.tokens_per_s_per_gpu,
+        }
+    if plan.conflicts:
+        summary["conditions"] = [conflict.name for conflict in plan.conflicts]
+    return summary
+
+
+def show_plan(plan: Plan, paths: dict[str, str]) -> None:
+    """The verdict, the warnings, the requirements, and where the rest is."""
+    from ..writing.explanation import because
+    from ..writing.plan_md import headline
+
+    if plan.status == "infeasible":
+        say(f"no plan exists: {because(plan)}")
+        for conflict in plan.conflicts:
+            best = f"; best possible under the others: {conflict.best_possible}" if conflict.best_possible else ""
+            say(f"  {conflict.name}: asked {conflict.asked}{best}; excludes {conflict.excludes}")
+    elif plan.status == "unknown":
+        say("stopped before there was an answer; nothing was written")
+        say("help: give more time, or bound the search with `strategy:` or fewer `hardware.gpus`")
+    else:
+        say(headline(plan).replace("**", ""))
+        for check in plan.checks:
+            if check.name.startswith(("requirements.", "memory.")):
+                margin = f", {check.margin:+.1%} margin" if check.margin is not None else ""
+                say(f"  {'ok  ' if check.ok else 'FAIL'} {check.statement}: {check.predicted}{margin}")
+        for other in plan.alternatives[:1]:
+            say(f"  next best with other degrees: {other.strategy.describe()} × {other.engines}: {other.why_not}")
+        if plan.idle_reason:
+            say(f"  {plan.idle_reason}")
+        say(f"  {plan.proof.candidates:,} combinations, proof in {plan.proof.wall_s:.2f} s; {plan.proof.second_route}")
+    for warning in plan.warnings:
+        say(f"warning: {warning}")
+    for kind, path in paths.items():
+        say(f"  {kind}: {path}")
+
+
+def show_evaluation(result: Evaluation) -> None:
+    """The checks of one strategy, broken ones first."""
+    verdict = "keeps every condition" if result.ok else f"breaks {', '.join(result.broken)}"
+    say(f"{result.strategy.describe()} × {result.engines} ({result.gpus_used} GPUs) {verdict}")
+    for check in sorted(result.checks, key=lambda check: check.ok):
+        say(f"  {'ok  ' if check.ok else 'FAIL'} {check.name}: {check.predicted} ({check.required})")
+    for warning in result.warnings:
+        say(f"warning: {warning}")
+
+
+def show_scenario(scenario: Scenario) -> None:
+    """What was understood."""
+    from ...models.counts import count_parameters
+    from ...models.units import show_bytes, show_count
+
+    h, w = scenario.hardware, scenario.workload
+    load = f"concurrency {w.concurrency}" if w.concurrency else f"batch {w.batch}"
+    say(f"{scenario.name}: {scenario.model.name} on up to {h.gpu_range.max} × {h.accelerator.name}")
+    parameters, objective = show_count(count_parameters(scenario.model).total), ", ".join(scenario.objectives)
+    say(f"  {parameters} parameters, {show_bytes(h.usable_memory)} usable per GPU")
+    say(f"  {load}, {w.input_tokens.max:,} tokens in, {w.output_tokens.max:,} out; objective {objective}")

@@ -1,0 +1,78 @@
+"""What was given: hardware, model, load, requirements."""
+
+from __future__ import annotations
+
+from ...models import Lengths, Plan, Scenario
+from ...models.counts import count_parameters
+from .text import bullets, section, show_bytes, show_count, table
+
+
+def hardware_section(scenario: Scenario) -> str:
+    """The machine."""
+    h, efficiency = scenario.hardware, scenario.efficiency
+    card = h.accelerator
+    rates = ", ".join(f"{name} {rate / 1e12:,.0f} TFLOPS" for name, rate in card.compute.model_dump().items() if rate)
+    memory, usable = show_bytes(card.memory), show_bytes(h.usable_memory)
+    inside, between = show_bytes(h.inside.bandwidth), show_bytes(h.between.bandwidth)
+    lines = [
+        f"Accelerator: {card.name} (`{card.id}`)",
+        f"GPUs: up to {h.gpu_range.max}, {h.node_size} per node",
+        f"Compute, dense: {rates}",
+        f"Memory: {memory} per card, of which {usable} ({h.memory_utilization:.0%}) may be used; "
+        f"{show_bytes(card.memory_bandwidth)}/s",
+        f"Links per GPU and direction: {inside}/s inside a node, {between}/s between nodes",
+        f"Dense matrices reach {efficiency.mfu:.0%} of the peak rate and {efficiency.bandwidth:.0%} of the memory "
+        "bandwidth; all constants stand at the end",
+    ]
+    return section("Hardware environment", bullets(lines))
+
+
+def model_section(scenario: Scenario) -> str:
+    """The model and its formats."""
+    m, parts, p = scenario.model, count_parameters(scenario.model), scenario.precision
+    latent = m.attention.latent
+    cached = f"{m.attention.key_heads} KV heads of {m.attention.head_dim}"
+    if latent is not None:
+        cached = f"latent, {latent.kv_rank} + {latent.rope_dim} elements cached per token and layer"
+    lines = [
+        f"Model: {m.name} (`{m.id}`)",
+        f"Parameters from the shapes: {show_count(parts.total)}, of which {show_count(parts.active)} active per token",
+        f"Layers: {m.layers}, hidden size {m.hidden:,}, vocabulary {m.vocabulary:,}",
+        f"Attention: {m.attention.heads} heads, {cached}",
+    ]
+    if m.experts:
+        e = m.experts
+        dense = f", {e.leading_dense_layers} leading dense layers" if e.leading_dense_layers else ""
+        lines.append(f"Experts: {e.count} per layer of width {e.width:,}, {e.per_token} per token{dense}")
+    if m.feed_forward:
+        lines.append(f"Dense feed-forward: width {m.feed_forward.width:,}")
+    if scenario.widening != 1.0:
+        declared = show_count(m.declared_parameters or 0)
+        lines.append(f"Declared total {declared}: matrices taken {scenario.widening:.3g} times as wide")
+    experts = f", experts {p.experts}" if p.experts else ""
+    lines.append(f"Precision: weights {p.weights}{experts}, activations {p.activations}, KV cache {p.kv_cache}")
+    return section("Model configuration", bullets(lines))
+
+
+def load_section(scenario: Scenario) -> str:
+    """The load."""
+    work = scenario.workload
+    closed = work.concurrency is not None
+    load = f"Concurrency: {work.sequences:,} requests in flight" if closed else f"Batch: {work.sequences:,} at once"
+    answer = _lengths(work.output_tokens) if work.decodes else "nothing beyond the first token (prefill only)"
+    return section("Input data", bullets((load, f"Prompt: {_lengths(work.input_tokens)}", f"Answer: {answer}")))
+
+
+def _lengths(lengths: Lengths) -> str:
+    if lengths.min == lengths.max:
+        return f"{lengths.max:,} tokens"
+    return f"{lengths.min:,} to {lengths.max:,} tokens, uniform (assumed), mean {lengths.mean:,.0f}"
+
+
+def requirements_section(plan: Plan) -> str:
+    """The requirements, and how far the plan is from each."""
+    wanted = [check for check in plan.checks if check.name.startswith("requirements.")]
+    if not wanted:
+        return section("Performance requirements", "None stated.")
+    rows = [(c.statement, c.predicted, "" if c.margin is None else f"{c.margin:+.1%}") for c in wanted]
+    return section("Performance requirements", table(("required", "predicted", "margin"), rows))

@@ -1,0 +1,84 @@
+"""What the plan is expected to do, and why that can be believed."""
+
+from __future__ import annotations
+
+from ...models import Plan
+from .text import bullets, section, show_bytes, show_rate, show_seconds, table
+
+
+def performance_section(plan: Plan) -> str:
+    """Latency and throughput."""
+    p = plan.predictions
+    assert p is not None
+    rows = [("TTFT, longest prompts", show_seconds(p.ttft_s)), ("TTFT, mean prompts", show_seconds(p.ttft_mean_s))]
+    if p.tpot_s is not None:
+        rows.append(("TPOT", show_seconds(p.tpot_s)))
+    rows.append(("request latency", show_seconds(p.request_latency_s)))
+    rows.append(("requests", show_rate(p.requests_per_s, "requests")))
+    if p.output_tokens_per_s is not None:
+        rows.append(("output", show_rate(p.output_tokens_per_s)))
+    rows += [("input", show_rate(p.input_tokens_per_s)), ("per GPU used", show_rate(p.tokens_per_s_per_gpu))]
+    return section("Expected performance", table(("figure", "value"), rows))
+
+
+def memory_section(plan: Plan) -> str:
+    """Where the bytes of the fullest GPU go."""
+    assert plan.predictions is not None
+    m = plan.predictions.memory_bytes_per_gpu
+    parts = {name: getattr(m, name) for name in ("weights", "kv_cache", "activations", "reserve", "total")}
+    rows = [(name, show_bytes(size), f"{size / m.usable:.1%}") for name, size in parts.items()]
+    free = show_bytes(m.usable - m.total)
+    text = f"On the fullest GPU (stage {m.stage}); {show_bytes(m.usable)} may be used, {free} are free."
+    return section("Memory per GPU", text, table(("part", "bytes", "of usable"), rows))
+
+
+def balance_section(plan: Plan) -> str:
+    """Busiest over mean, as the verifier counted."""
+    if plan.verification is None:
+        return ""
+    rows = [
+        (b.resource, f"{b.mean:.4g}", f"{b.busiest:.4g}", b.unit, f"{b.ratio:.3f}") for b in plan.verification.balance
+    ]
+    header = ("load", "mean", "busiest", "unit", "busiest / mean")
+    return section("Load balance", "Counted GPU by GPU by the verifier; 1 is perfect.", table(header, rows))
+
+
+def checklist_section(plan: Plan) -> str:
+    """Every condition, and the second route."""
+    rows = [("✓" if c.ok else "✗", f"`{c.name}`", c.statement, c.required, c.predicted) for c in plan.checks]
+    verified = ""
+    if plan.verification is not None:
+        findings = plan.verification.findings
+        verified = (
+            f"Second route: {sum(f.ok for f in findings)} of {len(findings)} comparisons agree within "
+            f"{plan.verification.tolerance:g}. It recomputes everything from plan.json and shares no formula code with "
+            "the pricing."
+        )
+    return section("Validation checklist", table(("", "condition", "demands", "required", "plan"), rows), verified)
+
+
+def proof_section(plan: Plan) -> str:
+    """What was proved, over what, and how it was cross-checked."""
+    proof = plan.proof
+    rows = [(s.objective, s.status, _number(s.value, s.unit), _number(s.bound, s.unit)) for s in proof.stages]
+    return section(
+        "Proof",
+        f"{proof.strategies:,} legal strategies, {proof.candidates:,} priced combinations, {proof.rows:,} of them "
+        f"given to the solver; {proof.wall_s:.2f} s.",
+        table(("objective, in order", "status", "value", "proved bound"), rows),
+        "Left out before the solver, by rules that cannot remove the optimum:",
+        bullets(proof.pruned_by),
+        "The proof is over this grid:",
+        bullets(f"{name}: {text}" for name, text in proof.grid.items()),
+        f"Second route: {proof.second_route}.",
+    )
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "unknown" if value is None else f"{value:,.6g} {unit}"
+
+
+def sources_section(plan: Plan) -> str:
+    """Every figure that the predictions rest on."""
+    rows = [(figure.name, figure.value, figure.provenance, figure.source) for figure in plan.provenance]
+    return section("Where the numbers come from", table(("figure", "value", "provenance", "source"), rows))
