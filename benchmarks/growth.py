@@ -1,4 +1,4 @@
-"""How the cost of an answer grows with the GPU count: `python -m benchmarks.growth [--out docs/growth.png]`."""
+"""How the cost of an answer grows with the GPUs: `python -m benchmarks.growth [--out docs/growth.png]`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ requirements: {{ttft: 20 s, tpot: 200 ms}}
 objective: [throughput, latency]
 """
 CONCURRENCY_PER_GPU = 32
-# Okabe and Ito's colours differ for every kind of colour vision; line style and marker carry the same in grey.
+# Okabe and Ito's colours, told apart by every kind of colour vision; markers and line styles serve in grey.
 LOOKS = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#000000", "^", ":"))
 
 
@@ -63,26 +63,13 @@ def _point(model: str, gpus: int, folder: Path, costs: Sequence[Cost]) -> Point:
 
 def report(measured: Sequence[Point]) -> str:
     """The Markdown table."""
-    header = (
-        "model",
-        "GPUs",
-        "strategies",
-        "candidates",
-        "rows",
-        "min",
-        "median CPU s",
-        "max",
-        "peak MB",
-        "status",
-    )
+    names = "model", "GPUs", "strategies", "candidates", "rows", "CPU s, median", "min", "max"
     rows = []
     for point in measured:
         sizes = (f"{size:,}" for size in (point.gpus, point.strategies, point.candidates, point.rows))
-        seconds = (f"{value:.2f}" for value in (point.cpu_s.low, point.cpu_s.middle, point.cpu_s.high))
-        rows.append(
-            (MODELS.get(point.model, point.model), *sizes, *seconds, f"{point.peak_mb:.0f}", point.status)
-        )
-    return table(header, rows)
+        seconds = (f"{value:.2f}" for value in (point.cpu_s.middle, point.cpu_s.low, point.cpu_s.high))
+        rows.append((MODELS[point.model], *sizes, *seconds, f"{point.peak_mb:.0f}", point.status))
+    return table((*names, "peak MB", "status"), rows)
 
 
 def draw(measured: Sequence[Point], path: Path) -> None:
@@ -104,7 +91,7 @@ def draw(measured: Sequence[Point], path: Path) -> None:
             [p.cpu_s.high - p.cpu_s.middle for p in solved],
         ]
         panels[0].errorbar(gpus, [p.cpu_s.middle for p in solved], spread, capsize=2.5, elinewidth=1, **look)
-        panels[1].plot(gpus, [p.candidates for p in solved], label=MODELS.get(model, model), **look)
+        panels[1].plot(gpus, [p.candidates for p in solved], label=MODELS[model], **look)
     panels[0].set(title="Whole process: median, bars from min to max", ylabel="CPU time (s)")
     panels[1].set(title="Search space, bounded or priced in full", ylabel="candidates")
     plain = FuncFormatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value / 1e6:,g} million")

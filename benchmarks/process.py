@@ -51,8 +51,8 @@ class Spread:
 def measure(commands: Mapping[str, Command], runs: int) -> dict[str, list[Cost]]:
     """Run every command once to warm up, then `runs` times.
 
-    The commands take turns, so that a busy minute of a shared machine touches all of them. Bytecode is kept in a
-    folder of its own, filled by the warm-up: an installed package has it, a fresh checkout does not.
+    The commands take turns, so that a busy minute of a shared machine touches all of them. Bytecode is kept
+    in a folder of its own, filled by the warm-up: an installed package has it, a fresh checkout does not.
     """
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as bytecode:
@@ -61,16 +61,14 @@ def measure(commands: Mapping[str, Command], runs: int) -> dict[str, list[Cost]]
         for turn in range(runs + 1):
             for name, command in commands.items():
                 cost = _run(command, environment)
-                say(
-                    f"{'warm-up' if turn == 0 else f'run {turn} of {runs}'}: {name}: {cost.cpu_s:.2f} s of CPU"
-                )
+                say(f"{name}: {cost.cpu_s:.2f} s of CPU ({f'run {turn} of {runs}' if turn else 'warm-up'})")
                 if turn:
                     costs[name].append(cost)
     return costs
 
 
 def _run(command: Command, environment: Mapping[str, str]) -> Cost:
-    """One process. The peak can never be below this process's own: the kernel counts the moment before exec."""
+    """One process. Its peak is never below that of this parent: the kernel counts the moment before exec."""
     script = Path(sys.executable).with_name("shardwise")
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()

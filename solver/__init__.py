@@ -5,22 +5,19 @@ The solver is imported when first used, so that reading a scenario stays fast.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .evaluate import evaluate
-    from .solve import solve
-    from .verify import verify
+    from .evaluation import evaluate
+    from .solving import solve
 
-__all__ = ["evaluate", "solve", "verify"]
+__all__ = ["evaluate", "solve"]
+
+_HOMES = {"evaluate": "evaluation", "solve": "solving"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    function = getattr(import_module(f".{name}", __name__), name)
-    # The submodule of the same name took its place in this namespace; the function is what was asked for.
-    globals()[name] = function
-    return function
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

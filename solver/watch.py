@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
 
+_POLL = 0.05
+"""Seconds between looks at the stop event while the solver runs."""
+
 
 class StoppedError(Exception):
     """The time limit or a signal ended the work before there was any answer."""
 
 
 class Watch:
-    """A deadline, and whether someone asked to stop. Signals reach Python only while the solver runs in a thread."""
+    """A deadline, and an event that anyone may set to ask for a stop (a signal handler, another thread)."""
 
-    def __init__(self, seconds: float | None = None) -> None:
+    def __init__(self, seconds: float | None = None, stop: threading.Event | None = None) -> None:
         self.started = time.monotonic()
         self._deadline = None if seconds is None else self.started + seconds
-        self.stopped = False
+        self._stop = stop or threading.Event()
 
     @property
     def elapsed(self) -> float:
@@ -32,13 +35,15 @@ class Watch:
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def check(self) -> None:
-        """Raise StoppedError if the time is up."""
-        if self.stopped or self.remaining() == 0.0:
-            self.stopped = True
+        """Raise StoppedError if the time is up or a stop was asked for."""
+        if self._stop.is_set() or self.remaining() == 0.0:
             raise StoppedError
 
     def solve(self, solver: cp_model.CpSolver, model: cp_model.CpModel, callback: Any = None) -> Any:
-        """Run the solver. Ctrl-C and SIGTERM (as KeyboardInterrupt) stop it and keep its incumbent and bound."""
+        """Run the solver in a thread, because signals reach Python only between its own instructions.
+
+        A stop (the event, or Ctrl-C where nobody handles it) ends the search and keeps its incumbent and bound.
+        """
         solver.parameters.catch_sigint_signal = False
         remaining = self.remaining()
         if remaining is not None:
@@ -56,12 +61,11 @@ class Watch:
         thread.start()
         while thread.is_alive():
             try:
-                thread.join()
+                thread.join(_POLL)
             except KeyboardInterrupt:
-                self.stopped = True
+                self._stop.set()
+            if self._stop.is_set():
                 solver.stop_search()
         if failure:
             raise failure[0]
-        if self.remaining() == 0.0:
-            self.stopped = True
         return result[0]

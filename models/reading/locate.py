@@ -24,6 +24,8 @@ def located(error: ValidationError, tree: Tree, model: type[BaseModel]) -> Input
             found[path] = (item, missing)
     # Of a union's branches keep the one that got furthest into the data.
     inner = [path for path in found if not any(len(o) > len(path) and o[: len(path)] == path for o in found)]
+    meant = {(*path[:-1], _meant(path, model)) for path in inner if found[path][0]["type"] == "extra_forbidden"}
+    inner = [path for path in inner if not (found[path][1] and path in meant)]  # missing because misspelt
     errors = [_describe(path, *found[path], tree, model) for path in inner[:_MOST_ERRORS]]
     return errors[0] if len(errors) == 1 else InputErrors(errors)
 
@@ -49,9 +51,8 @@ def _describe(path: Path_, item: Any, missing: bool, tree: Tree, model: type[Bas
     if missing:
         return InputError(f"missing key '{name}'", place=tree.place(path[:-1]), help=_about(model, path))
     if kind == "extra_forbidden":
-        known = _known_keys(model, path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
-        help = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
+        meant = _meant(path, model)
+        help = f"did you mean '{meant}'?" if meant else f"known keys here: {', '.join(_known_keys(model, path[:-1]))}"
         return InputError(f"unknown key '{str(path[-1])[:60]}'", place=tree.place(path, key=True), help=help)
     original = item.get("ctx", {}).get("error")
     if isinstance(original, InputError):
@@ -60,6 +61,12 @@ def _describe(path: Path_, item: Any, missing: bool, tree: Tree, model: type[Bas
     if kind not in ("quantity", "value_error"):
         message = f"{_shown(item['input'])}: {message[0].lower()}{message[1:]}"
     return InputError(f"{name}: {message}", place=tree.place(path), help=_about(model, path))
+
+
+def _meant(path: Path_, model: type[BaseModel]) -> str | None:
+    """The known key that an unknown one resembles."""
+    near = difflib.get_close_matches(str(path[-1]), _known_keys(model, path[:-1]), n=1, cutoff=0.6)
+    return near[0] if near else None
 
 
 def _shown(value: Any) -> str:

@@ -1,16 +1,13 @@
 """The command line: `shardwise solve | check | evaluate | catalog | schema`.
 
 Data goes to stdout, everything for people to stderr. Exit codes: 0 done; 1 bad input or I/O; 2 usage; 3 infeasible;
-4 stopped before the proof; 70 the two routes to an answer differ (a bug). Heavy modules are imported inside the
-commands, so that `--help` and bad input answer at once.
+4 stopped before the proof; 70 the two routes to an answer differ (a bug); 130 stopped before the command had begun.
+Heavy modules are imported inside the commands, so that `--help` and bad input answer at once.
 """
 
 from __future__ import annotations
 
 import sys
-
-from ...models.errors import InputError
-from .app import app
 
 __all__ = ["main"]
 
@@ -18,10 +15,18 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; bad input ends without a traceback."""
     try:
+        from .app import app
+
         app()
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except ValueError as error:
+        from ...models.errors import InputError
+
+        if not isinstance(error, InputError):
+            raise
+        print(error, file=sys.stderr)
         sys.exit(1)

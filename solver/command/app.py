@@ -49,7 +49,7 @@ def solve(
     scenario: ScenarioPath,
     save: Annotated[Path, typer.Option(help="Folder for plan.json and plan.md.")] = Path("plans"),
     time_limit: Annotated[
-        str | None, typer.Option(help="Stop after this long (such as '30 s') and keep what was found.")
+        str | None, typer.Option(help="Stop after so many seconds (or '2 min') and keep what was found.")
     ] = None,
 ) -> None:
     """Find the best plan for a scenario, prove it, check it, and save it.
@@ -63,13 +63,21 @@ def solve(
 
     conditions = Scenario.load(scenario)
     try:
-        seconds = None if time_limit is None else parse(time_limit, DURATION, bare=False)
+        seconds = None if time_limit is None else parse(_seconds(time_limit), DURATION, bare=True)
     except ValueError as error:
         raise InputError(f"--time-limit: {error}") from None
     from ..writing.files import save_folder
 
     folder = save_folder(save)
     raise typer.Exit(output.solve_and_save(conditions, folder, seconds))
+
+
+def _seconds(text: str) -> float | str:
+    """A bare number on the command line is seconds."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @app.command()
@@ -107,7 +115,7 @@ def evaluate(
         expert=expert,
         expert_tensor=expert_tensor,
     )
-    from ..evaluate import evaluate as price
+    from ..evaluation import evaluate as price
 
     result = price(conditions, given, batch=batch, engines=engines, token_budget=token_budget)
     output.show_evaluation(result)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ...models import Accelerator, InputError, Transformer, catalog, counts
+from ...models.units import show_bytes, show_seconds
 
 
 def entry(name: str) -> dict[str, Any]:
@@ -37,17 +38,26 @@ def entry(name: str) -> dict[str, Any]:
     raise InputError(f"nothing in the catalog is called '{name[:60]}'", help=help)
 
 
-def entry_text(found: dict[str, Any], indent: str = "") -> str:
-    """An entry as indented lines."""
+def entry_text(found: dict[str, Any], indent: str = "", within: str = "") -> str:
+    """An entry as indented lines, numbers with their units."""
     lines = []
     for key, value in found.items():
         if isinstance(value, dict):
-            lines.append(f"{indent}{key}:")
-            lines.append(entry_text(value, indent + "  "))
-        elif isinstance(value, int) and not isinstance(value, bool):
-            lines.append(f"{indent}{key}: {value:,}")
-        elif isinstance(value, float):
-            lines.append(f"{indent}{key}: {value:.10g}")
+            lines += [f"{indent}{key}:", entry_text(value, indent + "  ", key)]
         else:
-            lines.append(f"{indent}{key}: {', '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}")
+            lines.append(f"{indent}{key}: {_shown(key, value, within)}")
     return "\n".join(lines)
+
+
+def _shown(key: str, value: object, within: str) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return str(value)
+    if within == "compute":
+        return f"{value / 1e12:,g} TFLOPS"
+    if key == "latency":
+        return show_seconds(value)
+    if key == "memory" or key.endswith("bandwidth"):
+        return show_bytes(value) + ("/s" if key.endswith("bandwidth") else "")
+    return f"{value:,}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -24,30 +25,28 @@ def say(text: str) -> None:
 
 def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None) -> int:
     """Solve, write the files, print the JSON object. Returns the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        from ..infeasible import DisagreementError
-        from ..solve import solve
-        from ..writing.save import save_plan
+    stop = threading.Event()
 
-        try:
-            plan = solve(scenario, time_limit=time_limit, progress=_Progress())
-        except DisagreementError as error:
-            say(f"error: {error}\nnothing was written; this is a bug, please report it with the scenario")
-            return DISAGREEMENT
-    except KeyboardInterrupt:  # while the solver was still being imported
-        say("stopped before there was an answer; nothing was written")
-        print(json.dumps({"status": "unknown"}))
-        return EXIT_CODES["unknown"]
+    def handle(number: int, frame: FrameType | None) -> None:
+        """Only the event: an exception raised in the middle of an import would not arrive as one."""
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    from ..infeasible import DisagreementError
+    from ..solving import solve
+    from ..writing.save import save_plan
+
+    try:
+        plan = solve(scenario, time_limit=time_limit, stop=stop, progress=_Progress())
+    except DisagreementError as error:
+        say(f"error: {error}\nnothing was written; this is a bug, please report it with the scenario")
+        return DISAGREEMENT
     paths = save_plan(plan, folder)
     show_plan(plan, paths)
     print(json.dumps(_summary(plan, paths), ensure_ascii=False))
     return EXIT_CODES[plan.status]
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM is treated as Ctrl-C: the incumbent is kept."""
-    raise KeyboardInterrupt
 
 
 class _Progress:

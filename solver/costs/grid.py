@@ -13,6 +13,8 @@ from ...models import Bound, Scenario
 Integers = NDArray[np.int64]
 BUDGETS = tuple(2**k for k in range(9, 16))
 """512 to 32,768 tokens."""
+MOST_SHARES = 64
+"""Keeps the micro-batches of a large batch to a few; every size of up to 64 sequences or 64 turns is among them."""
 
 
 @dataclass
@@ -69,7 +71,9 @@ def describe(scenario: Scenario) -> dict[str, str]:
         if pinned:
             text["token_budget"] += f"; and {', '.join(map(str, pinned))} as pinned"
     else:
-        text["micro_batch"] = "every size that divides the prompts of a replica into whole turns, rounded up"
+        text["micro_batch"] = (
+            f"prompts of a replica over m turns, rounded up: every size up to {MOST_SHARES}, every m up to {MOST_SHARES}"
+        )
     return text
 
 
@@ -117,11 +121,9 @@ def _micro_batches(
 
 
 def _distinct_shares(count: int) -> Integers:
-    """All values of ⌈count/m⌉, ascending; about 2·√count of them."""
-    root = int(np.sqrt(count)) + 1
-    small = np.arange(1, root + 1)
-    turns = -(-count // small)
-    sizes = np.union1d(turns, small)
+    """Values of ⌈count/m⌉, ascending: all up to MOST_SHARES, and those of at most MOST_SHARES micro-batches."""
+    few = np.arange(1, min(count, MOST_SHARES) + 1)
+    sizes = np.union1d(-(-count // few), few)
     kept: Integers = sizes[-(-count // -(-count // sizes)) == sizes].astype(np.int64)
     return kept
 

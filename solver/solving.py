@@ -5,6 +5,7 @@ strategies (CP-SAT enumeration) → prices (numpy) → choice (CP-SAT, stage by 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,13 +41,19 @@ _PRUNED = (
 Progress = Callable[[str], None]
 
 
-def solve(scenario: Scenario, *, time_limit: float | None = None, progress: Progress | None = None) -> Plan:
+def solve(
+    scenario: Scenario,
+    *,
+    time_limit: float | None = None,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> Plan:
     """The optimal plan for a scenario, proved and checked.
 
-    `plan.status` is `optimal`; `feasible` if the time limit (seconds) or a signal came before the proof;
+    `plan.status` is `optimal`; `feasible` if the time limit (seconds) or the stop event came before the proof;
     `infeasible` with `plan.conflicts`; or `unknown`. Raises DisagreementError if two routes to the answer differ.
     """
-    watch = Watch(time_limit)
+    watch = Watch(time_limit, stop)
     say = progress or (lambda _: None)
     try:
         return _solve(scenario, watch, say)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from ortools.sat.python import cp_model
 
@@ -18,7 +20,7 @@ from .degrees import new_variables
 
 def evaluate(
     scenario: Scenario,
-    strategy: Strategy,
+    strategy: Strategy | Mapping[str, int],
     *,
     batch: int | None = None,
     engines: int | None = None,
@@ -26,10 +28,12 @@ def evaluate(
 ) -> Evaluation:
     """Price a strategy under the scenario's conditions.
 
-    `engines`, `batch` (sequences per attention replica and micro-batch) and `token_budget` (tokens of the largest pass
-    on one rank) are chosen by the scenario's objective where they are not given. Raises InputError if a given batch or
-    budget cannot arise.
+    `engines`, `batch` (sequences per attention replica and micro-batch; more than there are means all of them) and
+    `token_budget` (tokens of the largest pass on one rank) are chosen by the scenario's objective where they are not
+    given. Raises InputError if a given batch or budget cannot arise.
     """
+    if not isinstance(strategy, Strategy):
+        strategy = Strategy.model_validate(strategy)
     structural = structural_of(scenario)
     degrees = np.array([[getattr(strategy, name) for name in DEGREES]], dtype=np.int64)
     impossible = [c for c in structural if c.background and not holds(c, scenario, strategy, engines or 1)]
@@ -108,6 +112,8 @@ def _best(
         if given is None:
             continue
         values = getattr(priced, name)
+        if name == "batch":  # a larger batch than there are sequences is all of them
+            given = min(given, int(values[chosen].max()))
         if not (chosen & (values == given)).any():
             possible = ", ".join(f"{value:,}" for value in np.unique(values[chosen])[:12])
             raise InputError(
