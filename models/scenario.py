@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from . import catalog, counts
 from .base import Model
 from .constants import Efficiency, Latencies, Reserves
+from .errors import InputError
 from .hardware import Hardware
 from .precision import Precision
 from .requirements import Requirements
@@ -55,7 +56,10 @@ class Scenario(Model):
             return data
         model, given = data.get("model"), data.get("precision") or {}
         if isinstance(model, str):
-            published = catalog.language_model(model).get("precision", {})
+            try:
+                published = catalog.language_model(model).get("precision", {})
+            except InputError:  # reported by the model's own validator, which knows the place
+                return {**data, "precision": given}
         elif isinstance(model, Transformer):
             published = model.precision.model_dump(exclude_none=True)
         else:
@@ -106,6 +110,6 @@ class Scenario(Model):
 
         Raises InputError with the file, line and what would be right.
         """
-        from .reading import load_scenario
+        from .reading import load
 
-        return load_scenario(Path(path))
+        return load(Path(path), cls)

@@ -1,41 +1,39 @@
-"""From a file to a Scenario: parse with places, validate, and say where it is wrong."""
+"""From a file to a model: parse with places, validate, and say where it is wrong."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..errors import InputError
-from ..scenario import Scenario
 from .locate import located
 from .tree import Tree, read_file_tree
 
-__all__ = ["load_scenario", "scenario_from_tree"]
+__all__ = ["load", "validated"]
+
+Loaded = TypeVar("Loaded", bound=BaseModel)
 
 
-def load_scenario(path: Path) -> Scenario:
-    """Read a YAML or JSON scenario. Raises InputError with file, line and what would be right."""
-    return scenario_from_tree(read_file_tree(path))
+def load(path: Path, model: type[Loaded]) -> Loaded:
+    """Read a YAML or JSON file as `model`. Raises InputError with file, line and what would be right.
+
+    The file's name becomes the `name` of what has none.
+    """
+    tree = read_file_tree(path)
+    if isinstance(tree.data, dict) and "name" in model.model_fields:
+        tree.data.setdefault("name", path.stem)
+    return validated(tree, model)
 
 
-def scenario_from_tree(tree: Tree) -> Scenario:
-    """Validate parsed conditions; numbers with a dimension must name their unit."""
+def validated(tree: Tree, model: type[Loaded]) -> Loaded:
+    """Validate parsed data; numbers with a dimension must name their unit."""
     if tree.data is None:
         raise InputError("the file is empty", place=tree.place(()), help="`shardwise schema` describes a scenario")
     if not isinstance(tree.data, dict):
-        raise InputError("a scenario is a mapping of keys to values", place=tree.place(()))
-    data = dict(tree.data)
-    if "name" not in data and tree.file is not None:
-        data["name"] = tree.file.stem
+        raise InputError("the file must be a mapping of keys to values", place=tree.place(()))
     try:
-        return Scenario.model_validate(data, context={"units": "required"})
+        return model.model_validate(tree.data, context={"units": "required"})
     except ValidationError as error:
-        raise located(error, tree, Scenario) from None
-    except InputError as error:
-        raise _placed(error, tree) from None
-
-
-def _placed(error: InputError, tree: Tree) -> InputError:
-    """An unknown catalog id was met before validation could attach its place."""
-    return InputError(error.message, place=error.place or tree.place(("model",)), help=error.help)
+        raise located(error, tree, model) from None
