@@ -73,6 +73,9 @@ class Experts(Model):
     gated: bool = Field(default=True, description="three matrices per expert instead of two")
     shared_width: Natural = Field(default=0, description="intermediate size of all shared experts together")
     leading_dense_layers: Natural = Field(default=0, description="first layers that are dense instead")
+    interval: Positive = Field(
+        default=1, description="one layer in so many has experts, the last of each group; the others are dense"
+    )
     biases: bool = Field(default=False, description="the experts' matrices and the router have biases")
     router_bias: bool = Field(default=False, description="a per-expert routing correction")
     node_limit: Positive | None = Field(
@@ -122,16 +125,20 @@ class Transformer(Model):
         dense = self.layers if self.experts is None else self.experts.leading_dense_layers
         if dense > self.layers:
             raise ValueError(f"leading_dense_layers {dense} is more than the {self.layers} layers there are")
-        if dense and self.feed_forward is None:
+        if self.feed_forward is None and not all(kind.expert for kind in self.kinds):
             raise ValueError("a model with dense layers needs feed_forward")
         return self
 
     @property
     def kinds(self) -> tuple[LayerKind, ...]:
         """The kind of each layer, first to last."""
-        dense = self.layers if self.experts is None else self.experts.leading_dense_layers
         window = self.attention.window
         pattern = window.pattern if window else ("full",)
         return tuple(
-            LayerKind(expert=i >= dense, sliding=pattern[i % len(pattern)] == "sliding") for i in range(self.layers)
+            LayerKind(expert=self._has_experts(i), sliding=pattern[i % len(pattern)] == "sliding")
+            for i in range(self.layers)
         )
+
+    def _has_experts(self, layer: int) -> bool:
+        e = self.experts
+        return e is not None and layer >= e.leading_dense_layers and (layer + 1) % e.interval == 0

@@ -97,7 +97,7 @@ def workloads(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def clusters(draw: st.DrawFn, gpus: int) -> dict[str, Any]:
     """Nodes of 2 to 8 GPUs; counts that are no multiple of the node; ranges; machines to be used whole."""
-    most = draw(st.integers(1, gpus))
+    most = draw(st.sampled_from([*range(1, gpus + 1), *range(gpus // 2, gpus + 1)]))
     form = draw(st.sampled_from(["most", "most", "range", "all"]))
     count: int | dict[str, int] = most
     if form == "range":
@@ -106,7 +106,7 @@ def clusters(draw: st.DrawFn, gpus: int) -> dict[str, Any]:
 
 
 @st.composite
-def pins(draw: st.DrawFn, share: int = 4) -> dict[str, Any]:
+def pins(draw: st.DrawFn, share: int = 7) -> dict[str, Any]:
     """No pin at all, or one on each degree with a chance of one in `share`."""
     values = st.one_of(
         st.sampled_from([1, 2, 3, 4]),
@@ -128,7 +128,7 @@ def requirements(draw: st.DrawFn) -> dict[str, Any]:
         "throughput": st.sampled_from([{"tokens": 100}, {"tokens": 3000}, {"requests": 5}, {"input": 1000}]),
         "throughput_per_gpu": st.sampled_from([{"tokens": 50}, {"tokens": 1000}, {"output": 30}]),
     }
-    return {name: draw(values) for name, values in limits.items() if draw(st.integers(1, 4)) == 1}
+    return {name: draw(values) for name, values in limits.items() if draw(st.integers(1, 6)) == 1}
 
 
 OBJECTIVES = ("balanced", "latency", "throughput", "throughput-per-gpu", "fewest-gpus")

@@ -72,7 +72,7 @@ def describe(scenario: Scenario) -> dict[str, str]:
             text["token_budget"] += f"; and {', '.join(map(str, pinned))} as pinned"
     else:
         text["micro_batch"] = (
-            f"prompts of a replica over m turns, rounded up: every size up to {MOST_SHARES}, every m up to {MOST_SHARES}"
+            f"prompts of a replica over m turns, rounded up: every size and every m up to {MOST_SHARES}"
         )
     return text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 from shardwise.models.plan import Finding, Plan, Rank
 
@@ -50,10 +51,11 @@ def _engines(plan: Plan) -> dict[int, list[Rank]]:
 
 def _attention(plan: Plan) -> Iterator[Difference]:
     model = plan.scenario.model
+    engines = _engines(plan)
     replicas_of = [
         engine.strategy.data * engine.strategy.context for engine in plan.engines for _ in range(engine.count)
     ]
-    for engine, ranks in _engines(plan).items():
+    for engine, ranks in engines.items():
         replicas: dict[Interval, dict[Interval, list[Interval]]] = defaultdict(lambda: defaultdict(list))
         for rank in ranks:
             replicas[rank.data, rank.context][rank.layers].append(rank.heads)
@@ -70,11 +72,11 @@ def _attention(plan: Plan) -> Iterator[Difference]:
 def _experts(plan: Plan) -> Iterator[Difference]:
     model = plan.scenario.model
     kinds = layer_kinds(model)
-    leading = next((i for i, layer in enumerate(kinds) if layer.expert), len(kinds))
+    before = [0, *accumulate(int(layer.expert) for layer in kinds)]  # expert layers ahead of each layer
     for engine, ranks in _engines(plan).items():
         stages: dict[Interval, dict[Interval, list[Interval]]] = defaultdict(lambda: defaultdict(list))
         for rank in ranks:
-            held = (max(rank.layers[0], leading), rank.layers[1])
+            held = (before[rank.layers[0]], before[rank.layers[1]])
             if held[0] < held[1]:
                 stages[held][rank.experts].append(rank.expert_columns)
             elif rank.experts != (0, 0) or rank.expert_columns != (0, 0):
@@ -82,7 +84,7 @@ def _experts(plan: Plan) -> Iterator[Difference]:
         if model.experts is None:
             continue
         where = f"engine {engine:,}"
-        yield from tiles(stages, leading, model.layers, f"{where}: expert layer")
+        yield from tiles(stages, 0, before[-1], f"{where}: expert layer")
         for layers, experts in stages.items():
             within = f"{where} layers from {layers[0]:,}"
             yield from tiles(experts, 0, model.experts.count, f"{within}: expert")

@@ -98,11 +98,16 @@ class Shapes:
 
 
 def layer_kinds(model: Transformer) -> tuple[Layer, ...]:
-    """The kind of every layer: leading dense ones, then experts; the window's pattern repeats."""
-    dense = model.layers if model.experts is None else model.experts.leading_dense_layers
+    """The kind of every layer: leading dense ones, then experts in one of `interval`; the window's pattern repeats."""
+    dense, interval = model.layers, 1
+    if model.experts is not None:
+        dense, interval = model.experts.leading_dense_layers, model.experts.interval
     window = model.attention.window
     pattern = window.pattern if window is not None else ("full",)
-    return tuple(Layer(i >= dense, pattern[i % len(pattern)] == "sliding") for i in range(model.layers))
+    return tuple(
+        Layer(i >= dense and i % interval == interval - 1, pattern[i % len(pattern)] == "sliding")
+        for i in range(model.layers)
+    )
 
 
 def _attention(a: Attention, hidden: int) -> dict[str, int]:

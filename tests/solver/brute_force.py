@@ -257,8 +257,8 @@ def _keeps(scene: Scenario, row: Row) -> bool:
     )
 
 
-Goal = tuple[str, float]
-"""What is optimised, and the share of its best value that later goals may give up."""
+Goal = tuple[str, float | None]
+"""What is optimised, and the share of its best value that later goals may give up; None where the goal is strict."""
 
 
 def goals(scene: Scenario) -> list[Goal]:
@@ -266,15 +266,15 @@ def goals(scene: Scenario) -> list[Goal]:
     per_gpu = scene.hardware.gpus is None or isinstance(scene.hardware.gpus, GpuRange)
     primary = "per gpu" if per_gpu else "rate"
     meaning: dict[str, list[Goal]] = {
-        "balanced": [(primary, scene.balance), ("latency", 0.0), (primary, 0.0)],
-        "latency": [("latency", 0.0)],
-        "throughput": [("rate", 0.0)],
-        "throughput-per-gpu": [("per gpu", 0.0)],
-        "fewest-gpus": [("gpus", 0.0)],
+        "balanced": [(primary, scene.balance), ("latency", None), (primary, None)],
+        "latency": [("latency", None)],
+        "throughput": [("rate", None)],
+        "throughput-per-gpu": [("per gpu", None)],
+        "fewest-gpus": [("gpus", None)],
     }
     named = (scene.objective,) if isinstance(scene.objective, str) else scene.objective
     listed = [goal for name in named for goal in meaning[name]]
-    return list(dict.fromkeys([*listed, ("rate", 0.0), ("latency", 0.0), ("gpus", 0.0)]))
+    return list(dict.fromkeys([*listed, ("rate", None), ("latency", None), ("gpus", None)]))
 
 
 def optimum(scene: Scenario, legal: list[Row]) -> list[float]:
@@ -291,7 +291,7 @@ def _optimum(scene: Scenario, legal: list[Row], tilt: float) -> list[float]:
     for goal, slack in goals(scene):
         costs = [_cost(row, goal, tilt) for row in legal]
         best = min(costs)
-        limit = best + slack * abs(best)
+        limit = best + (slack or 0.0) * abs(best)
         if slack and any(math.isclose(cost, limit, rel_tol=1e-9) for cost in costs):
             raise UndecidedError("a row is at the edge of the balance")
         legal = [row for row, cost in zip(legal, costs, strict=True) if cost <= limit]

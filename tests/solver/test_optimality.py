@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given, settings
 from shardwise.models import Scenario
-from shardwise.solver.solve import solve
+from shardwise.solver import solve
 
 from .. import builders
 from . import brute_force
 
 
-@settings(max_examples=150)
-@given(builders.scenarios(gpus=8, layers=4, limited=True))
+@settings(max_examples=200)
+@given(builders.scenarios(gpus=12, layers=4, limited=True))
 def test_the_optimum_is_what_plain_loops_find(scene: Scenario) -> None:
     try:
         legal = list(brute_force.rows(scene))

@@ -65,7 +65,7 @@ def test_expert_exchange_across_nodes() -> None:
 
 def test_expert_tensor_over_four_ranks() -> None:
     # t = s = 4 in one node, e = 1: T_g = 10, min(1, r/e) = 1, b = 10·8·(2 + 2)/2 = 160 B;
-    # 2·3/4·160/1e9 = 240 ns;    # the switch does not help; start max(18 µs·(4/4)^0.48, 2·3·1 µs) = 18 µs.
+    # 2·3/4·160/1e9 = 240 ns, the switch does not help; start max(18 µs·(4/4)^0.48, 2·3·1 µs) = 18 µs.
     node = {"bandwidth": 1e9, "latency": 1e-6, "reduces_in_switch": True}
     scene = scenario(
         EXPERTS,
