@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from . import catalog
-from .base import Model, Positive
+from .base import Model
 from .units import Bytes, BytesPerSecond, FlopPerSecond, Seconds, Share
 
 Number = Literal["bf16", "fp8", "int8", "fp4"]
 LARGEST_CLUSTER = 1024
 """GPUs that a scenario without `gpus` may use."""
+Gpus = Annotated[int, Field(strict=True, ge=1, le=16_384)]
+"""Beyond this the enumeration would take minutes; plan such a hall as several clusters."""
 
 
 class Link(Model):
@@ -63,7 +65,7 @@ class Accelerator(Model):
     memory: Bytes = Field(gt=0, description="bytes of device memory, as the device reports them where known")
     memory_bandwidth: BytesPerSecond = Field(gt=0, description="peak bytes per second of device memory")
     compute: Compute = Field(description="dense peak rates by number format")
-    gpus_per_node: Positive = Field(default=8, description="GPUs that share the node link")
+    gpus_per_node: Gpus = Field(default=8, description="GPUs that share the node link")
     node_link: Link = Field(
         default=Link(bandwidth=64e9, latency=3e-6), description="link inside a node (NVLink, PCIe, HCCS)"
     )
@@ -86,8 +88,8 @@ class Accelerator(Model):
 class GpuRange(Model):
     """How many GPUs may be used."""
 
-    min: Positive = Field(default=1, description="use at least this many")
-    max: Positive = Field(default=LARGEST_CLUSTER, description="use at most this many; so many exist")
+    min: Gpus = Field(default=1, description="use at least this many")
+    max: Gpus = Field(default=LARGEST_CLUSTER, description="use at most this many; so many exist")
 
     @model_validator(mode="after")
     def _ordered(self) -> GpuRange:
@@ -100,11 +102,11 @@ class Hardware(Model):
     """The cluster a deployment may use."""
 
     accelerator: Accelerator = Field(description="a catalog id such as h200-sxm, or a description")
-    gpus_per_node: Positive | None = Field(
+    gpus_per_node: Gpus | None = Field(
         default=None,
         description="GPUs that share the node link (the scale-up domain); absent: the accelerator's",
     )
-    gpus: Positive | GpuRange | None = Field(
+    gpus: Gpus | GpuRange | None = Field(
         default=None, description="at most this many; or {min, max}; absent: 1 to 1,024"
     )
     use_all_gpus: bool = Field(default=False, description="every GPU must have a rank")

@@ -135,6 +135,19 @@ class Conflict(Model):
     excludes: str = Field(description="how many of the priced strategies it rules out")
 
 
+class Reading(Model):
+    """The same conditions read otherwise, where they contradict themselves or leave something open."""
+
+    reading: str = Field(description="what is read otherwise")
+    status: Status = Field(description="the answer under that reading")
+    changes: Literal["verdict", "strategy", "nothing"] = Field(description="what differs from this plan")
+    strategy: str | None = Field(description="degrees under that reading, in short")
+    engines: Natural
+    ttft_s: float | None
+    tokens_per_s_per_gpu: float | None
+    conflicts: tuple[str, ...] = Field(default=(), description="conditions that collide under that reading")
+
+
 class Evaluation(Model):
     """One given strategy, priced, and the conditions it breaks."""
 
@@ -168,6 +181,7 @@ class Plan(Model):
     placement: tuple[Rank, ...] = Field(default=(), description="every used GPU and what it holds")
     verification: Verification | None = None
     conflicts: tuple[Conflict, ...] = Field(default=(), description="if infeasible: conditions that collide")
+    readings: tuple[Reading, ...] = Field(default=(), description="other readings of the conditions, each solved")
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     provenance: tuple[Figure, ...] = ()

@@ -94,6 +94,19 @@ class Scenario(Model):
             counts.widening(self.model)
         return self
 
+    @model_validator(mode="after")
+    def _requirements_have_meaning(self) -> Scenario:
+        if self.workload.decodes:
+            return self
+        wanted = self.requirements
+        rates = (wanted.throughput, wanted.throughput_per_gpu)
+        if wanted.tpot is not None or any(rate is not None and rate.output is not None for rate in rates):
+            raise ValueError(
+                "a requirement on tpot or output throughput needs workload.output_tokens of 2 or more; "
+                "this workload is prefill only"
+            )
+        return self
+
     @property
     def widening(self) -> float:
         """Factor on the expert (or dense feed-forward) matrices under the chosen reading of the parameters."""

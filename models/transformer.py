@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from .base import Model, Natural, Positive
+from .base import Model, Natural, Width
 from .precision import Precision
 from .units import Count
+
+Layers = Annotated[int, Field(strict=True, ge=1, le=4096)]
 
 
 class LatentAttention(Model):
     """Multi-head latent attention (DeepSeek-V2 report, section 2.1): one compressed KV vector per token."""
 
-    query_rank: Positive | None = Field(default=None, description="rank of the compressed query; absent: direct")
-    kv_rank: Positive = Field(description="elements of the compressed KV vector")
-    nope_dim: Positive = Field(description="elements per head without rotary position")
-    rope_dim: Positive = Field(description="elements of the rotary key, shared by all heads")
-    value_dim: Positive = Field(description="elements per head of the value")
+    query_rank: Width | None = Field(default=None, description="rank of the compressed query; absent: direct")
+    kv_rank: Width = Field(description="elements of the compressed KV vector")
+    nope_dim: Width = Field(description="elements per head without rotary position")
+    rope_dim: Width = Field(description="elements of the rotary key, shared by all heads")
+    value_dim: Width = Field(description="elements per head of the value")
 
 
 class SlidingWindow(Model):
     """Layers that look back only so far."""
 
-    size: Positive = Field(description="tokens a sliding layer attends to")
+    size: Width = Field(description="tokens a sliding layer attends to")
     pattern: tuple[Literal["sliding", "full"], ...] = Field(
         default=("sliding",), min_length=1, description="kinds of consecutive layers, repeated over the depth"
     )
@@ -33,9 +35,9 @@ class SlidingWindow(Model):
 class Attention(Model):
     """The attention of every layer."""
 
-    heads: Positive = Field(description="query heads")
-    kv_heads: Positive | None = Field(default=None, description="key/value heads; absent: as many as query heads")
-    head_dim: Positive | None = Field(default=None, description="elements per head; not used by latent attention")
+    heads: Width = Field(description="query heads")
+    kv_heads: Width | None = Field(default=None, description="key/value heads; absent: as many as query heads")
+    head_dim: Width | None = Field(default=None, description="elements per head; not used by latent attention")
     latent: LatentAttention | None = Field(default=None, description="latent attention (MLA) instead of grouped")
     window: SlidingWindow | None = Field(default=None, description="sliding-window layers")
     qkv_bias: bool = Field(default=False, description="query, key and value projections have biases")
@@ -60,25 +62,25 @@ class Attention(Model):
 class FeedForward(Model):
     """The dense feed-forward."""
 
-    width: Positive = Field(description="intermediate size")
+    width: Width = Field(description="intermediate size")
     gated: bool = Field(default=True, description="three matrices (gate, up, down) instead of two")
 
 
 class Experts(Model):
     """The mixture of experts of a layer."""
 
-    count: Positive = Field(description="routed experts per layer")
-    per_token: Positive = Field(description="routed experts that one token visits (top-k)")
-    width: Positive = Field(description="intermediate size of one routed expert")
+    count: Width = Field(description="routed experts per layer")
+    per_token: Width = Field(description="routed experts that one token visits (top-k)")
+    width: Width = Field(description="intermediate size of one routed expert")
     gated: bool = Field(default=True, description="three matrices per expert instead of two")
     shared_width: Natural = Field(default=0, description="intermediate size of all shared experts together")
     leading_dense_layers: Natural = Field(default=0, description="first layers that are dense instead")
-    interval: Positive = Field(
+    interval: Width = Field(
         default=1, description="one layer in so many has experts, the last of each group; the others are dense"
     )
     biases: bool = Field(default=False, description="the experts' matrices and the router have biases")
     router_bias: bool = Field(default=False, description="a per-expert routing correction")
-    node_limit: Positive | None = Field(
+    node_limit: Width | None = Field(
         default=None, description="a token goes to experts on at most this many nodes (node-limited routing)"
     )
 
@@ -103,8 +105,8 @@ class Transformer(Model):
 
     id: str = Field(default="inline", description="catalog id, as in llama-3.1-70b")
     name: str = Field(default="described in the scenario", description="published name")
-    layers: Positive = Field(le=4096, description="transformer layers")
-    hidden: Positive = Field(description="elements of the residual stream")
+    layers: Layers = Field(description="transformer layers")
+    hidden: Width = Field(description="elements of the residual stream")
     attention: Attention
     feed_forward: FeedForward | None = Field(default=None, description="dense feed-forward, where layers have one")
     experts: Experts | None = Field(default=None, description="mixture of experts, where layers have one")

@@ -7,18 +7,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from .base import Model, Positive
+from .base import Model
 
-MOST_SEQUENCES = 10_000_000
-LONGEST = 100_000_000
-"""Tokens; bounds that no deployment reaches keep every quantity inside the solver's integers."""
+Sequences = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+Tokens = Annotated[int, Field(strict=True, ge=1, le=100_000_000)]
+"""Ceilings that no deployment reaches; they keep every quantity inside the solver's integers."""
 
 
 class Lengths(Model):
     """Token counts of a sequence: one number, or a range. A range with no distribution is uniform."""
 
-    min: Positive = Field(le=LONGEST, description="shortest")
-    max: Positive = Field(le=LONGEST, description="longest")
+    min: Tokens = Field(description="shortest")
+    max: Tokens = Field(description="longest")
 
     @model_validator(mode="before")
     @classmethod
@@ -72,12 +72,8 @@ class Routing(Model):
 class Workload(Model):
     """The load on the whole deployment."""
 
-    concurrency: Positive | None = Field(
-        default=None, le=MOST_SEQUENCES, description="requests in flight at all times (closed loop)"
-    )
-    batch: Positive | None = Field(
-        default=None, le=MOST_SEQUENCES, description="sequences that arrive at once, split over the engines"
-    )
+    concurrency: Sequences | None = Field(default=None, description="requests in flight at all times (closed loop)")
+    batch: Sequences | None = Field(default=None, description="sequences that arrive at once, split over the engines")
     input_tokens: Lengths = Field(description="prompt length; a number or {min, max}")
     output_tokens: Lengths = Field(
         default=Lengths(min=1, max=1), description="answer length; 1: prefill only (the first token ends it)"

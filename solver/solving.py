@@ -27,6 +27,7 @@ from .costs.grid import describe, make_grid
 from .degrees import legal_strategies
 from .infeasible import DisagreementError, priced_conflict, structural_conflict
 from .placement import place
+from .readings import compare
 from .verify import verify
 from .watch import StoppedError, Watch
 
@@ -55,6 +56,14 @@ def solve(
     """
     watch = Watch(time_limit, stop)
     say = progress or (lambda _: None)
+    plan = _answer(scenario, watch, say)
+    if plan.status == "unknown":
+        return plan
+    readings = compare(plan, lambda other: _answer(other, watch, lambda _: None))
+    return plan.model_copy(update={"readings": readings}) if readings else plan
+
+
+def _answer(scenario: Scenario, watch: Watch, say: Progress) -> Plan:
     try:
         return _solve(scenario, watch, say)
     except (StoppedError, KeyboardInterrupt):

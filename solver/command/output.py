@@ -74,14 +74,20 @@ def _summary(plan: Plan, paths: dict[str, str]) -> dict[str, object]:
         }
     if plan.conflicts:
         summary["conditions"] = [conflict.name for conflict in plan.conflicts]
+    if any(reading.changes == "verdict" for reading in plan.readings):
+        summary["verdict_depends_on"] = [r.reading for r in plan.readings if r.changes == "verdict"]
     return summary
 
 
 def show_plan(plan: Plan, paths: dict[str, str]) -> None:
     """The verdict, the warnings, the requirements, and where the rest is."""
+    from ..readings import flips
     from ..writing.explanation import because
     from ..writing.plan_md import headline
+    from ..writing.readings_md import reading_text
 
+    if (flip := flips(plan)) is not None:
+        say(f"warning: {flip}")
     if plan.status == "infeasible":
         say(f"no plan exists: {because(plan)}")
         for conflict in plan.conflicts:
@@ -103,6 +109,8 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
         say(f"  {plan.proof.candidates:,} combinations, proof in {plan.proof.wall_s:.2f} s; {plan.proof.second_route}")
     for warning in plan.warnings:
         say(f"warning: {warning}")
+    for reading in plan.readings:
+        say(f"  with {reading.reading}: {reading_text(reading)}")
     for kind, path in paths.items():
         say(f"  {kind}: {path}")
 

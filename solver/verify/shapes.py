@@ -19,6 +19,8 @@ ELEMENT_BYTES = {
     "mxfp4": (32 * 4 + 8) / 32 / 8,  # blocks of 32 elements share 8 bits
     "nvfp4": (16 * 4 + 8) / 16 / 8,  # blocks of 16 elements share 8 bits
 }
+MOST_LAYERS = 4096
+"""Layers that are looked at one by one."""
 ROUNDED = 0.03
 """A declared total this near to the counted one is the same number, rounded."""
 
@@ -81,11 +83,6 @@ class Shapes:
     weight_format: str
     expert_format: str
 
-    @property
-    def first_expert_layer(self) -> int:
-        """Layers before it are dense; all from it on have experts."""
-        return next((i for i, layer in enumerate(self.layers) if layer.expert), len(self.layers))
-
     def cache_bytes(self, tensor: int, element: float) -> float:
         """κ: KV bytes of one token in one layer on one rank; section 3."""
         heads = 1 if self.latent else math.ceil(self.kv_heads / tensor)
@@ -98,7 +95,9 @@ class Shapes:
 
 
 def layer_kinds(model: Transformer) -> tuple[Layer, ...]:
-    """The kind of every layer: leading dense ones, then experts in one of `interval`; the window's pattern repeats."""
+    """The kind of every layer: leading dense ones, then the last of every `interval` has experts."""
+    if model.layers > MOST_LAYERS:
+        raise ValueError(f"{model.layers:,} layers are more than the {MOST_LAYERS:,} of any model")
     dense, interval = model.layers, 1
     if model.experts is not None:
         dense, interval = model.experts.leading_dense_layers, model.experts.interval

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from ...models import Plan
+from .readings_md import readings_section, warnings_of
 from .text import bullets, section, table
 
 
@@ -26,6 +27,7 @@ def explanation_json(plan: Plan) -> str:
         "conflicts": [{"proved": True, "members": members, "because": because(plan)}],
         "proof": plan.proof.model_dump(mode="json"),
         "warnings": list(plan.warnings),
+        "readings": [reading.model_dump(mode="json") for reading in plan.readings],
         "scenario": plan.scenario.model_dump(mode="json"),
     }
     return json.dumps(document, ensure_ascii=False, indent=1)
@@ -50,11 +52,12 @@ def explanation_markdown(plan: Plan) -> str:
     header = ("condition", "asked", "best possible under the others", "excludes")
     text = section(
         f"No plan exists: {plan.scenario.name}",
+        *warnings_of(plan),
         f"{because(plan)[0].upper()}{because(plan)[1:]}.",
-        *(f"> **Warning.** {warning}" for warning in plan.warnings),
         table(header, rows),
         "Together these conditions exclude every strategy; without any one of them some strategy remains.",
         level=1,
     )
     searched = f"{plan.proof.strategies:,} legal strategies, {plan.proof.candidates:,} priced combinations"
-    return text + "\n\n" + section("Proof", bullets((searched, plan.proof.second_route))) + "\n"
+    proof = section("Proof", bullets((searched, plan.proof.second_route)))
+    return "\n\n".join(part for part in (text, readings_section(plan), proof) if part) + "\n"

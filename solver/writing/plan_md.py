@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...models import Plan
 from .given_md import hardware_section, load_section, model_section, requirements_section
 from .layout_md import layout_section
+from .readings_md import readings_section, warnings_of
 from .results_md import (
     balance_section,
     checklist_section,
@@ -21,8 +22,9 @@ def plan_markdown(plan: Plan) -> str:
     """The report of a plan with engines."""
     parts = [
         f"# Deployment plan: {plan.scenario.name}",
+        *warnings_of(plan),
         headline(plan),
-        *(f"> **Warning.** {warning}" for warning in plan.warnings),
+        readings_section(plan),
         hardware_section(plan.scenario),
         model_section(plan.scenario),
         load_section(plan.scenario),

@@ -15,7 +15,7 @@ from shardwise.solver.verify.memory import ROUNDING, MemoryOf
 from shardwise.solver.verify.serving import Program
 from shardwise.solver.verify.shapes import Layer, read_shapes
 from shardwise.solver.verify.split import check_split
-from verify_plans import CARD, DENSE, EXPERTS, PEAK, experts_plan, plan_of, scenario
+from verify_plans import CARD, DENSE, EXPERTS, PEAK, experts_plan, failing, plan_of, scenario
 
 FULL, SLIDING = Layer(expert=False, sliding=False), Layer(expert=False, sliding=True)
 
@@ -77,6 +77,17 @@ def test_expert_tensor_over_four_ranks() -> None:
     assert links.expert_tensor(10) == pytest.approx(18.24e-6, rel=1e-12)
     # After attention it does: min(1.5, 1 + 1/4) = 1.25; 1.25·160/1e9 = 200 ns.
     assert links.all_reduce(160, 4, False) == pytest.approx(18.2e-6, rel=1e-12)
+
+
+def test_a_mesh_has_few_links_among_few() -> None:
+    # Nodes of 4, mesh of 3 GB/s: two ranks have one link of 1 GB/s, four have all three.
+    mesh = {"bandwidth": 3e9, "mesh": True}
+    scene = scenario(DENSE, {"batch": 1, "input_tokens": 10}, hardware={"accelerator": CARD | {"node_link": mesh}})
+    links = Links(deployment(scene, tensor=2))
+    # 2·1/2·160/1e9 and 2·3/4·160/3e9; a send of 10·8·2 B goes over one link.
+    assert links.all_reduce(160, 2, False) == pytest.approx(160e-9)
+    assert links.all_reduce(160, 4, False) == pytest.approx(80e-9)
+    assert links.send(10, 0) == pytest.approx(160e-9)
 
 
 def test_context_ranks_pass_keys_round() -> None:
@@ -194,6 +205,28 @@ def test_the_split_is_judged_like_by_trying_all(
     better = any(fits[split] and times[split] < times[chosen] * (1 - 1e-6) for split in splits)
     here = deployment(scene, pipeline=stages, layers_per_stage=chosen)
     assert check_split(here)[0].ok is not better
+
+
+def test_experts_in_every_second_layer() -> None:
+    # Four layers, the second and fourth with experts; the first stage ends with a dense layer that follows one.
+    model = EXPERTS | {
+        "layers": 4,
+        "experts": EXPERTS["experts"] | {"interval": 2, "leading_dense_layers": 0},
+    }
+    scene = scenario(model, {"batch": 2, "input_tokens": 10})
+    plan = plan_of(
+        scene,
+        data=2,
+        pipeline=2,
+        expert=2,
+        batch=1,
+        micro_batches=1,
+        in_flight=2,
+        token_budget=10,
+        layers_per_stage=(3, 1),
+    )
+    assert [layer.expert for layer in read_deployment(plan).shapes.layers] == [False, True, False, True]
+    assert not failing(plan) - {"stages.slowest"}
 
 
 def test_experts_plan_is_placed_over_four_nodes() -> None:

@@ -102,6 +102,21 @@ PLANTED: dict[str, tuple[Callable[[Plan], Plan], set[str]]] = {
         lambda plan: plan.model_copy(update={"gpus_used": 17}),
         {"gpus.engines", "gpus.placement", "gpus.idle"},
     ),
+    "engines without number": (
+        lambda plan: plan.model_copy(update={"engines": (plan.engines[0].model_copy(update={"count": 2**40}),)}),
+        {
+            "gpus.engines",
+            "division.sequences",
+            "placement.every_rank_once",
+            "coverage",
+            "load.micro_batches",
+            "load.in_flight",
+            "predictions.ttft_s",
+            "predictions.ttft_mean_s",
+            "predictions.request_latency_s",
+            "predictions.tokens_per_s_per_gpu",
+        },
+    ),
     "idle GPUs miscounted": (lambda plan: plan.model_copy(update={"gpus_idle": 3}), {"gpus.idle"}),
     "a wrong byte count": (
         lambda plan: with_memory(plan, weights=9, total=9),
