@@ -14,7 +14,8 @@ from ortools.sat.python import cp_model
 from ..models import Scenario
 from ..models.strategy import DEGREES
 from .conditions import Condition, Variables, structural_of
-from .watch import StoppedError, Watch
+from .errors import StoppedError
+from .watch import Watch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,11 +15,8 @@ from .choice.table import Table
 from .conditions import Condition, Limit
 from .costs import Candidates
 from .degrees import is_legal
+from .errors import DisagreementError
 from .watch import Watch
-
-
-class DisagreementError(AssertionError):
-    """Two routes to the same answer differ. A bug in shardwise or in the solver; no answer is given."""
 
 
 def structural_conflict(scenario: Scenario, conditions: Sequence[Condition]) -> tuple[Conflict, ...]:

@@ -6,15 +6,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from .errors import StoppedError
+
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
 
 _POLL = 0.05
 """Seconds between looks at the stop event while the solver runs."""
-
-
-class StoppedError(Exception):
-    """The time limit or a signal ended the work before there was any answer."""
 
 
 class Watch:

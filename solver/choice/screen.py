@@ -76,10 +76,11 @@ def screen(
             best[key] = min(best.get(key, int(costs[row])), int(costs[row]))
         done, size = done + len(rows), min(size * 4, _LARGEST_BATCH)
     exact = queue[:done]
-    candidates = _joined(priced) if priced else bounds.take([])
+    candidates = joined(priced) if priced else bounds.take([])
     return Screened(candidates, tabulate(candidates, limits, stages), bounds, bound_table, exact)
 
 
-def _joined(parts: list[Candidates]) -> Candidates:
+def joined(parts: list[Candidates]) -> Candidates:
+    """Priced rows, one block after the other."""
     names = vars(parts[0])
     return Candidates(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})

@@ -48,6 +48,10 @@ def _root(
 def solve(
     scenario: ScenarioPath,
     save: Annotated[Path, typer.Option(help="Folder for plan.json and plan.md.")] = Path("plans"),
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Also pareto.json and pareto.csv: the latency–throughput frontier.")
+    ] = False,
+    alternatives: Annotated[int, typer.Option(min=0, max=100, help="Runners-up to show.")] = 3,
     time_limit: Annotated[
         str | None, typer.Option(help="Stop after so many seconds (or '2 min') and keep what was found.")
     ] = None,
@@ -69,7 +73,7 @@ def solve(
     from ..writing.files import save_folder
 
     folder = save_folder(save)
-    raise typer.Exit(output.solve_and_save(conditions, folder, seconds))
+    raise typer.Exit(output.solve_and_save(conditions, folder, seconds, alternatives, pareto))
 
 
 def _seconds(text: str) -> float | str:

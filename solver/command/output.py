@@ -23,7 +23,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None) -> int:
+def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None, alternatives: int, pareto: bool) -> int:
     """Solve, write the files, print the JSON object. Returns the exit code."""
     stop = threading.Event()
 
@@ -34,16 +34,27 @@ def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None) -
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
-    from ..infeasible import DisagreementError
+    from ..errors import DisagreementError, StoppedError
+    from ..frontier import frontier
     from ..solving import solve
+    from ..watch import Watch
+    from ..writing.pareto import save_frontier
     from ..writing.save import save_plan
 
+    points: tuple[Plan, ...] = ()
+    watch = Watch(time_limit, stop)
     try:
-        plan = solve(scenario, time_limit=time_limit, stop=stop, progress=_Progress())
+        plan = solve(scenario, time_limit=time_limit, stop=stop, progress=_Progress(), alternatives=alternatives)
+        if pareto and plan.status == "optimal":
+            points = frontier(scenario, watch=watch)
+    except StoppedError:
+        say("stopped before the frontier was whole; the plan stands, the frontier was not written")
     except DisagreementError as error:
         say(f"error: {error}\nnothing was written; this is a bug, please report it with the scenario")
         return DISAGREEMENT
     paths = save_plan(plan, folder)
+    if points:
+        paths |= save_frontier(points, folder)
     show_plan(plan, paths)
     print(json.dumps(_summary(plan, paths), ensure_ascii=False))
     return EXIT_CODES[plan.status]
