@@ -13,7 +13,7 @@ from .units import Bytes, BytesPerSecond, FlopPerSecond, Seconds, Share
 Number = Literal["bf16", "fp8", "int8", "fp4"]
 LARGEST_CLUSTER = 1024
 """GPUs that a scenario without `gpus` may use."""
-Gpus = Annotated[int, Field(strict=True, ge=1, le=16_384)]
+Gpus = Annotated[int, Field(strict=True, ge=1, le=8_192)]
 """Beyond this the enumeration would take minutes; plan such a hall as several clusters."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from .errors import InputError
 from .hardware import Hardware
 from .precision import Precision
 from .requirements import Requirements
+from .rules import Rule
 from .strategy import StrategyBounds
 from .transformer import Transformer
 from .units import Share
@@ -22,12 +24,26 @@ from .workload import Workload
 ObjectiveName = Literal["balanced", "latency", "throughput", "throughput-per-gpu", "fewest-gpus"]
 
 
+def named_model(name: str, context: dict[str, Any] | None = None) -> Transformer:
+    """The model of a catalog id or, with a / in it or .json at its end, of a Hugging Face config.json.
+
+    A relative path starts at `context["folder"]`, else at the current directory. Raises InputError.
+    """
+    if "/" in name or name.endswith(".json"):
+        from .reading.hf_config import read_config
+
+        return read_config(Path((context or {}).get("folder") or "") / name)
+    return Transformer.model_validate(catalog.language_model(name), context=context)
+
+
 class Scenario(Model):
     """Deployment conditions. `Scenario.load(path)` reads them from a file."""
 
     name: str = Field(default="scenario", description="what to call it in reports; a file's name if absent")
     hardware: Hardware = Field(description="the machine")
-    model: Transformer = Field(description="a catalog id such as llama-3.1-70b, or a description")
+    model: Transformer = Field(
+        description="a catalog id such as llama-3.1-70b, the path of a Hugging Face config.json, or a description"
+    )
     parameters: Literal["declared", "from-shapes"] = Field(
         default="declared", description="which count to plan on where the declared one contradicts the shapes"
     )
@@ -44,23 +60,28 @@ class Scenario(Model):
         description="share of the best throughput that `balanced` may give up for latency",
     )
     strategy: StrategyBounds = Field(default=StrategyBounds(), description="pins and bounds on the degrees")
+    rules: tuple[Rule, ...] = Field(default=(), description="further named conditions; knowledge adds its own")
+    knowledge: dict[str, str] = Field(
+        default_factory=dict, description="what was taken from knowledge -> the file; set on reading"
+    )
     efficiency: Efficiency = Field(default=Efficiency(), description="shares of the peaks that operators reach")
     latencies: Latencies = Field(default=Latencies(), description="fixed times; `none` for a pure roofline")
     reserves: Reserves = Field(default=Reserves(), description="memory beside weights and KV cache")
 
     @model_validator(mode="before")
     @classmethod
-    def _checkpoint_precision(cls, data: Any) -> Any:
+    def _checkpoint_precision(cls, data: Any, info: ValidationInfo) -> Any:
         """Without `precision` the model is served as published; formats left out follow the checkpoint."""
         if not isinstance(data, dict) or isinstance(data.get("precision"), Precision):
             return data
         model, given = data.get("model"), data.get("precision") or {}
         if isinstance(model, str):
             try:
-                published = catalog.language_model(model).get("precision", {})
+                model = named_model(model, info.context)
             except InputError:  # reported by the model's own validator, which knows the place
                 return {**data, "precision": given}
-        elif isinstance(model, Transformer):
+            data = {**data, "model": model}
+        if isinstance(model, Transformer):
             published = model.precision.model_dump(exclude_none=True)
         else:
             published = model.get("precision", {}) if isinstance(model, dict) else {}
@@ -74,7 +95,11 @@ class Scenario(Model):
     @classmethod
     def _from_catalog(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
-            return Transformer.model_validate(catalog.language_model(value), context=info.context)
+            try:
+                return named_model(value, info.context)
+            except InputError as error:  # its own place, if any, is in the model's file, not in the scenario
+                message = f"{error.place}: {error.message}" if error.place else error.message
+                raise InputError(message, help=error.help) from None
         return value
 
     @field_validator("objective", mode="before")
@@ -118,11 +143,15 @@ class Scenario(Model):
         return self.objective if isinstance(self.objective, tuple) else (self.objective,)
 
     @classmethod
-    def load(cls, path: str | Path) -> Scenario:
-        """Read a scenario file (YAML or JSON).
+    def load(cls, path: str | Path, *, knowledge: Sequence[str | Path] = ()) -> Scenario:
+        """Read a scenario file, with knowledge files or folders laid under it (later ones override earlier ones).
 
         Raises InputError with the file, line and what would be right.
         """
+        from .knowledge import lay_under, load_knowledge
         from .reading import load
 
-        return load(Path(path), cls)
+        if not knowledge:
+            return load(Path(path), cls)
+        known = load_knowledge(knowledge)
+        return load(Path(path), cls, prepare=lambda data: lay_under(data, known))

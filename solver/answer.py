@@ -162,7 +162,8 @@ def figures_of(scenario: Scenario) -> tuple[Figure, ...]:
             value = getattr(constants, name)
             default = type(constants)()
             if value != getattr(default, name):
-                provenance, source = "stated", "the scenario"
+                file = scenario.knowledge.get(f"{group}.{name}")
+                provenance, source = "stated", f"knowledge: {file}" if file else "the scenario"
             else:
                 provenance, source = source_of(group, name)
             shown = (

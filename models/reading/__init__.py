@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,16 +15,20 @@ from .tree import Tree, read_file_tree
 __all__ = ["load", "validated"]
 
 Loaded = TypeVar("Loaded", bound=BaseModel)
+Prepare = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def load(path: Path, model: type[Loaded]) -> Loaded:
-    """Read a YAML or JSON file as `model`. Raises InputError with file, line and what would be right.
+def load(path: Path, model: type[Loaded], prepare: Prepare | None = None) -> Loaded:
+    """Read a YAML, JSON or Markdown file as `model`. Raises InputError with file, line and what would be right.
 
-    The file's name becomes the `name` of what has none.
+    The file's name becomes the `name` of what has none. `prepare` may change the raw data before it is validated.
     """
     tree = read_file_tree(path)
-    if isinstance(tree.data, dict) and "name" in model.model_fields:
-        tree.data.setdefault("name", path.stem)
+    if isinstance(tree.data, dict):
+        if "name" in model.model_fields:
+            tree.data.setdefault("name", path.stem)
+        if prepare is not None:
+            tree.data = prepare(tree.data)
     return validated(tree, model)
 
 
@@ -34,6 +39,8 @@ def validated(tree: Tree, model: type[Loaded]) -> Loaded:
     if not isinstance(tree.data, dict):
         raise InputError("the file must be a mapping of keys to values", place=tree.place(()))
     try:
-        return model.model_validate(tree.data, context={"units": "required"})
+        return model.model_validate(
+            tree.data, context={"units": "required", "folder": tree.file.parent if tree.file else None}
+        )
     except ValidationError as error:
         raise located(error, tree, model) from None

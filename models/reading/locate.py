@@ -91,14 +91,20 @@ def _known_keys(model: type[BaseModel], path: Path_) -> list[str]:
     return list(owner.model_fields) if owner is not None else []
 
 
-def _model_at(model: type[BaseModel] | None, path: Path_) -> type[BaseModel] | None:
+def _model_at(model: type[BaseModel], path: Path_) -> type[BaseModel] | None:
     """The model class whose keys stand at `path`."""
+    annotation: Any = model
     for step in path:
-        if model is None:
-            return None
-        info = model.model_fields.get(str(step))
-        model = _model_in(info.annotation) if info is not None else None
-    return model
+        if typing.get_origin(annotation) is dict:
+            annotation = typing.get_args(annotation)[1]
+        elif isinstance(step, str):
+            owner = _model_in(annotation)
+            info = owner.model_fields.get(step) if owner is not None else None
+            if info is None:
+                return None
+            annotation = info.annotation
+        # A step into a list keeps the annotation: the model inside is found below.
+    return _model_in(annotation)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

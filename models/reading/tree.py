@@ -47,7 +47,11 @@ class Tree:
         table = self.keys if key else self.values
         while path and path not in table:
             path, table = path[:-1], self.values
-        return _place(self.file, self.lines, *table.get(path, (1, 1)))
+        return self.at(*table.get(path, (1, 1)))
+
+    def at(self, line: int, column: int) -> Place:
+        """A position in the file, with its line."""
+        return _place(self.file, self.lines, line, column)
 
 
 def read_file_tree(path: Path) -> Tree:
@@ -73,6 +77,10 @@ def read_file_tree(path: Path) -> Tree:
             place=Place(path, line),
             help="save it as UTF-8; is it a scenario file?",
         ) from None
+    if path.suffix.lower() in (".md", ".markdown"):
+        from .markdown import read_markdown_tree
+
+        return read_markdown_tree(text, path)
     if path.suffix == ".json":  # YAML forbids the tabs that JSON indents with; one space each keeps the columns
         text = re.sub(r"^[ \t]+", lambda indent: " " * len(indent[0]), text, flags=re.MULTILINE)
     return read_text_tree(text, path)

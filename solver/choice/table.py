@@ -47,7 +47,8 @@ def tabulate(
     broken = np.zeros(len(candidates), dtype=np.int64)
     for bit, limit in enumerate(limits):
         broken |= (~_holds(limit, columns[limit.column])).astype(np.int64) << bit
-    return Table(columns, broken, _canonical(candidates))
+    order = np.arange(len(candidates)) if bounds else _canonical(candidates)
+    return Table(columns, broken, order)
 
 
 def _column(candidates: Candidates, name: str, bounds: bool) -> Integers:

@@ -24,6 +24,10 @@ catalog_app = typer.Typer(
 )
 app.add_typer(catalog_app, name="catalog")
 
+KnowledgePaths = Annotated[
+    list[Path] | None,
+    typer.Option("--knowledge", help="A knowledge file or folder laid under the scenario; repeatable."),
+]
 ScenarioPath = Annotated[Path, typer.Argument(help="A scenario file (YAML or JSON).", show_default=False)]
 
 
@@ -48,6 +52,7 @@ def _root(
 def solve(
     scenario: ScenarioPath,
     save: Annotated[Path, typer.Option(help="Folder for plan.json and plan.md.")] = Path("plans"),
+    knowledge: KnowledgePaths = None,
     pareto: Annotated[
         bool, typer.Option("--pareto", help="Also pareto.json and pareto.csv: the latency–throughput frontier.")
     ] = False,
@@ -65,7 +70,7 @@ def solve(
     from ...models import InputError, Scenario
     from ...models.units import DURATION, parse
 
-    conditions = Scenario.load(scenario)
+    conditions = Scenario.load(scenario, knowledge=knowledge or ())
     try:
         seconds = None if time_limit is None else parse(_seconds(time_limit), DURATION, bare=True)
     except ValueError as error:
@@ -85,11 +90,11 @@ def _seconds(text: str) -> float | str:
 
 
 @app.command()
-def check(scenario: ScenarioPath) -> None:
+def check(scenario: ScenarioPath, knowledge: KnowledgePaths = None) -> None:
     """Validate a scenario without solving it."""
     from ...models import Scenario
 
-    conditions = Scenario.load(scenario)
+    conditions = Scenario.load(scenario, knowledge=knowledge or ())
     output.show_scenario(conditions)
     print(json.dumps({"status": "valid", "scenario": str(scenario)}))
 
@@ -103,6 +108,7 @@ def evaluate(
     pipeline: Annotated[int, typer.Option("--pipeline", "--pp", min=1, help="Pipeline stages.")] = 1,
     expert: Annotated[int, typer.Option("--expert", "--ep", min=1, help="Expert degree.")] = 1,
     expert_tensor: Annotated[int, typer.Option("--expert-tensor", "--etp", min=1, help="Ranks per expert.")] = 1,
+    knowledge: KnowledgePaths = None,
     engines: Annotated[int | None, typer.Option(min=1, help="Engines; absent: the best count.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Sequences per attention replica and micro-batch.")] = None,
     token_budget: Annotated[int | None, typer.Option(min=1, help="Tokens of the largest forward pass.")] = None,
@@ -110,7 +116,7 @@ def evaluate(
     """Price one given strategy under a scenario and list the conditions it breaks (exit 3 if any)."""
     from ...models import Scenario, Strategy
 
-    conditions = Scenario.load(scenario)
+    conditions = Scenario.load(scenario, knowledge=knowledge or ())
     given = Strategy(
         tensor=tensor,
         context=context,
@@ -146,7 +152,9 @@ def catalog_list(
 
 @catalog_app.command("show")
 def catalog_show(
-    name: Annotated[str, typer.Argument(help="An id, as `catalog list` prints it.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(help="An id, as `catalog list` prints it, or a config.json.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """One accelerator or language model: its figures, counts and sources."""

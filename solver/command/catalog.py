@@ -6,17 +6,21 @@ import difflib
 from dataclasses import asdict
 from typing import Any
 
-from ...models import Accelerator, InputError, Transformer, catalog, counts
+from ...models import Accelerator, InputError, catalog, counts
+from ...models.scenario import named_model
 from ...models.units import show_bytes, show_seconds
 
 
 def entry(name: str) -> dict[str, Any]:
-    """An accelerator as it is, a language model with what follows from its shapes. Raises InputError if unknown."""
+    """An accelerator as it is, a language model with what follows from its shapes. Raises InputError if unknown.
+
+    A language model is a catalog id or the path of a Hugging Face config.json.
+    """
     if name in catalog.ids("accelerators"):
         card = Accelerator.model_validate(catalog.accelerator(name))
         return {"kind": "accelerator", **card.model_dump(mode="json", exclude_none=True)}
-    if name in catalog.ids("language_models"):
-        model = Transformer.model_validate(catalog.language_model(name))
+    if name in catalog.ids("language_models") or "/" in name or name.endswith(".json"):
+        model = named_model(name)
         parts = counts.count_parameters(model)
         elements = counts.kv_elements(model)
         return {

@@ -26,17 +26,22 @@ def value_conditions(scenario: Scenario) -> Iterator[Limit]:
             yield from _value_pins(name, bound)
 
 
+def post_bound(v: Variables, name: str, bound: Bound) -> None:
+    """Post a bound on one degree."""
+    from ortools.sat.python.cp_model import Domain
+
+    variable = getattr(v, name)
+    if bound.min is not None:
+        v.model.add(variable >= bound.min)
+    if bound.max is not None:
+        v.model.add(variable <= bound.max)
+    if bound.any_of is not None:
+        v.model.add_linear_expression_in_domain(variable, Domain.from_values(sorted(bound.any_of)))
+
+
 def _pin(name: str, bound: Bound) -> Condition:
     def post(v: Variables) -> None:
-        from ortools.sat.python.cp_model import Domain
-
-        variable = getattr(v, name)
-        if bound.min is not None:
-            v.model.add(variable >= bound.min)
-        if bound.max is not None:
-            v.model.add(variable <= bound.max)
-        if bound.any_of is not None:
-            v.model.add_linear_expression_in_domain(variable, Domain.from_values(sorted(bound.any_of)))
+        post_bound(v, name, bound)
 
     def explain(f: Facts) -> tuple[str, str]:
         return str(bound), str(f[name])

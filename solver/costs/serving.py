@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,13 +80,17 @@ def price(scenario: Scenario, grid: Grid, *, ideal: bool = False, source: type[R
     """
     s = setting(scenario)
     times = source(s)
-    starts = range(0, max(len(grid), 1), _BLOCK)
-    blocks = [_price_block(s, grid.part(slice(start, start + _BLOCK)), times, ideal) for start in starts]
-    if len(blocks) == 1:
-        return blocks[0]
-    return Candidates(
-        **{field.name: np.concatenate([getattr(b, field.name) for b in blocks]) for field in fields(Candidates)}
-    )
+    if len(grid) <= _BLOCK:
+        return _price_block(s, grid, times, ideal)
+    whole: dict[str, NDArray[Any]] = {}
+    for start in range(0, len(grid), _BLOCK):
+        block = _price_block(s, grid.part(slice(start, start + _BLOCK)), times, ideal)
+        for field in fields(Candidates):
+            part = getattr(block, field.name)
+            if not start:  # filled in place: joining blocks at the end would hold everything twice
+                whole[field.name] = np.empty((len(grid), *part.shape[1:]), dtype=part.dtype)
+            whole[field.name][start : start + len(block)] = part
+    return Candidates(**whole)
 
 
 def _price_block(s: Setting, grid: Grid, times: OperatorTimes, ideal: bool) -> Candidates:

@@ -76,3 +76,10 @@ def requirements_section(plan: Plan) -> str:
         return section("Performance requirements", "None stated.")
     rows = [(c.statement, c.predicted, "" if c.margin is None else f"{c.margin:+.1%}") for c in wanted]
     return section("Performance requirements", table(("required", "predicted", "margin"), rows))
+
+
+def knowledge_section(scenario: Scenario) -> str:
+    """What was taken from knowledge files, and from which."""
+    if not scenario.knowledge:
+        return ""
+    return section("Supplementary knowledge", table(("used for", "file"), scenario.knowledge.items()))

@@ -1,0 +1,153 @@
+"""Supplementary knowledge: what a site knows beyond one scenario, added to or put in place of the packaged facts.
+
+A knowledge file may hold accelerators, language models, links, constants of the cost model, and rules; a scenario's own
+values come before it, and packaged ones after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from . import catalog
+from .base import Model
+from .errors import InputError, Place
+from .hardware import Accelerator, Link
+from .rules import Rule
+from .transformer import Transformer
+
+CONSTANTS = ("efficiency", "latencies", "reserves")
+
+
+class Links(Model):
+    """Links that replace those of every accelerator."""
+
+    node: Link | None = Field(default=None, description="inside a node")
+    network: Link | None = Field(default=None, description="between nodes")
+
+
+class Knowledge(Model):
+    """One knowledge file, or several put together."""
+
+    name: str = Field(default="knowledge", description="what to call it; a file's name if absent")
+    accelerators: dict[str, Accelerator] = Field(
+        default_factory=dict, description="id -> figures; a known id needs only what differs"
+    )
+    models: dict[str, Transformer] = Field(
+        default_factory=dict, description="id -> shapes; a known id needs only what differs"
+    )
+    links: Links = Field(default=Links(), description="replace the accelerators' links")
+    efficiency: dict[str, Any] = Field(default_factory=dict, description="constants, as in a scenario")
+    latencies: dict[str, Any] = Field(default_factory=dict, description="constants, as in a scenario")
+    reserves: dict[str, Any] = Field(default_factory=dict, description="constants, as in a scenario")
+    rules: tuple[Rule, ...] = Field(default=(), description="further named conditions")
+    origins: dict[str, str] = Field(default_factory=dict, description="what -> the file it comes from; set on reading")
+
+    @field_validator("accelerators", mode="before")
+    @classmethod
+    def _over_packaged_cards(cls, value: Any) -> Any:
+        return _over(value, "accelerators", catalog.accelerator)
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _over_packaged_models(cls, value: Any) -> Any:
+        return _over(value, "language_models", catalog.language_model)
+
+    @field_validator(*CONSTANTS)
+    @classmethod
+    def _known_constants(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Wrong names and units are this file's errors, not those of the scenario that uses it."""
+        from .constants import Efficiency, Latencies, Reserves
+
+        groups: dict[str, type[Model]] = {"efficiency": Efficiency, "latencies": Latencies, "reserves": Reserves}
+        groups[str(info.field_name)].model_validate(value, context=info.context)
+        return value
+
+
+def _over(value: Any, kind: str, packaged: Callable[[str], dict[str, Any]]) -> Any:
+    """Raw entries laid over the packaged entries of the same id."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: {"id": name, **(packaged(name) if name in catalog.ids(kind) else {}), **entry}
+        if isinstance(entry, dict)
+        else entry
+        for name, entry in value.items()
+    }
+
+
+def load_knowledge(paths: Sequence[str | Path]) -> Knowledge:
+    """Read knowledge files and folders (their .yaml, .yml and .json files, by name); later ones override earlier ones.
+
+    Raises InputError with the file and line, and where two rules have the same id.
+    """
+    from .reading import load
+
+    whole: dict[str, Any] = {"name": "knowledge", "origins": {}}
+    origins: dict[str, str] = whole["origins"]
+    for file in [file for path in paths for file in _files(Path(path))]:
+        part = load(file, Knowledge)
+        for group in ("accelerators", "models", *CONSTANTS):
+            entries = getattr(part, group)
+            whole[group] = {**whole.get(group, {}), **entries}
+            origins |= {f"{group}.{name}": file.name for name in entries}
+        for name in ("node", "network"):
+            if (link := getattr(part.links, name)) is not None:
+                whole.setdefault("links", {})[name] = link
+                origins[f"links.{name}"] = file.name
+        for rule in part.rules:
+            if f"rules.{rule.id}" in origins:
+                raise InputError(f"rule '{rule.id}' stands in two knowledge files", place=Place(file))
+            whole["rules"] = (*whole.get("rules", ()), rule)
+            origins[f"rules.{rule.id}"] = file.name
+    return Knowledge.model_construct(**{**Knowledge().__dict__, **whole, "links": Links(**whole.get("links", {}))})
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml", ".json"))
+    if not found:
+        raise InputError("this folder holds no knowledge file (.yaml, .yml, .json)", place=Place(path))
+    return found
+
+
+def lay_under(data: dict[str, Any], knowledge: Knowledge) -> dict[str, Any]:
+    """A scenario's raw data with the knowledge under it: what the scenario states itself stays."""
+    used: dict[str, str] = {}
+
+    def take(what: str) -> None:
+        used[what] = knowledge.origins.get(what, knowledge.name)
+
+    data = dict(data)
+    hardware = data.get("hardware")
+    if isinstance(hardware, dict):
+        hardware = dict(hardware)
+        card = hardware.get("accelerator")
+        if isinstance(card, str) and card in knowledge.accelerators:
+            hardware["accelerator"] = knowledge.accelerators[card]
+            take(f"accelerators.{card}")
+        for name in ("node", "network"):
+            link = getattr(knowledge.links, name)
+            if link is not None and f"{name}_link" not in hardware:
+                hardware[f"{name}_link"] = link
+                take(f"links.{name}")
+        data["hardware"] = hardware
+    model = data.get("model")
+    if isinstance(model, str) and model in knowledge.models:
+        data["model"] = knowledge.models[model]
+        take(f"models.{model}")
+    for group in CONSTANTS:
+        known, own = getattr(knowledge, group), data.get(group, {})
+        if known and isinstance(own, dict):
+            data[group] = {**known, **own}
+            for name in known.keys() - own.keys():
+                take(f"{group}.{name}")
+    if knowledge.rules:
+        data["rules"] = [*(data.get("rules") or []), *knowledge.rules]
+        for rule in knowledge.rules:
+            take(f"rules.{rule.id}")
+    return {**data, "knowledge": used} if used else data

@@ -1,0 +1,60 @@
+"""Rules that a scenario or its knowledge states; each is one condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...models import Scenario
+from ...models.rules import Rule
+from .base import Condition, Facts, Variables
+from .pins import post_bound
+from .structure import divisors
+
+
+def conditions(scenario: Scenario) -> Iterator[Condition]:
+    """The rules that hold for this scenario's engines."""
+    role = "aggregated" if scenario.workload.decodes else "prefill"
+    for rule in scenario.rules:
+        if role in rule.roles:
+            yield _condition(rule, scenario)
+
+
+def _condition(rule: Rule, scenario: Scenario) -> Condition:
+    node = scenario.hardware.node_size
+
+    def post(v: Variables) -> None:
+        for name, bound in rule.bounds.items():
+            post_bound(v, name, bound)
+        for group in rule.inside_node:
+            _keep_inside(v, group, node)
+
+    def explain(f: Facts) -> tuple[str, str]:
+        demands = [f"{name} {bound}" for name, bound in rule.bounds.items()]
+        demands += [f"{group} group inside {node} GPUs" for group in rule.inside_node]
+        sizes = [f"{name} {f[name]}" for name in rule.bounds]
+        sizes += [f"{group} group of {_size(group, f)}, engine of {f['engine_gpus']}" for group in rule.inside_node]
+        return "; ".join(demands), "; ".join(sizes)
+
+    return Condition(f"rules.{rule.id}", rule.statement, f"rules.{rule.id}", post, explain)
+
+
+def _size(group: str, f: Facts) -> int:
+    sizes = {"tensor": f["tensor"], "context": f["tensor"] * f["context"], "expert": f["stage_group"]}
+    return int(sizes.get(group) or f["engine_gpus"])
+
+
+def _keep_inside(v: Variables, group: str, node: int) -> None:
+    """A block of contiguous ranks lies inside a node if its size divides the node, or the whole engine does."""
+    from ortools.sat.python.cp_model import Domain
+
+    if group == "engine":
+        v.model.add(v.engine_gpus <= node)
+        return
+    block = {"tensor": v.tensor, "expert": v.stage_group}.get(group)
+    if block is None:
+        block = v.model.new_int_var(1, v.largest, "rule_context_block")
+        v.model.add_multiplication_equality(block, [v.tensor, v.context])
+    inside = v.model.new_bool_var(f"rule_{group}_engine_inside")
+    v.model.add(v.engine_gpus <= node).only_enforce_if(inside)
+    v.model.add(v.engine_gpus > node).only_enforce_if(~inside)
+    v.model.add_linear_expression_in_domain(block, Domain.from_values(divisors(node))).only_enforce_if(~inside)
