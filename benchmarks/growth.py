@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .process import Command, Cost, Spread, measure, say, table, versions
 
@@ -23,7 +24,11 @@ objective: [throughput, latency]
 """
 CONCURRENCY_PER_GPU = 32
 # Okabe and Ito's colours, told apart by every kind of colour vision; markers and line styles serve in grey.
-LOOKS = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#000000", "^", ":"))
+LOOKS = (
+    {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    {"color": "#D55E00", "marker": "s", "linestyle": "--", "markerfacecolor": "white"},
+    {"color": "#000000", "marker": "^", "linestyle": ":"},
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def report(measured: Sequence[Point]) -> str:
 
 
 def draw(measured: Sequence[Point], path: Path) -> None:
-    """Two log-log panels over the GPU count: CPU seconds, candidates. Infeasible points are left out."""
+    """Two log-log panels over the GPUs: CPU seconds, candidates. Only proved optima are drawn."""
     import matplotlib  # here, because a large parent would show in the peak memory of every child
 
     matplotlib.use("Agg")
@@ -82,18 +87,18 @@ def draw(measured: Sequence[Point], path: Path) -> None:
 
     pyplot.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
     figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-    for model, (colour, marker, line) in zip(dict.fromkeys(p.model for p in measured), LOOKS, strict=False):
+    for model, own in zip(dict.fromkeys(p.model for p in measured), LOOKS, strict=False):
         solved = [p for p in measured if p.model == model and p.status == "optimal"]
         gpus = [p.gpus for p in solved]
-        look = {"color": colour, "marker": marker, "linestyle": line, "linewidth": 1.8, "markersize": 6}
+        look: dict[str, Any] = {**own, "linewidth": 1.8, "markersize": 7, "markeredgewidth": 1.6}
         spread = [
             [p.cpu_s.middle - p.cpu_s.low for p in solved],
             [p.cpu_s.high - p.cpu_s.middle for p in solved],
         ]
         panels[0].errorbar(gpus, [p.cpu_s.middle for p in solved], spread, capsize=2.5, elinewidth=1, **look)
         panels[1].plot(gpus, [p.candidates for p in solved], label=MODELS[model], **look)
-    panels[0].set(title="Whole process: median, bars from min to max", ylabel="CPU time (s)")
-    panels[1].set(title="Search space, bounded or priced in full", ylabel="candidates")
+    panels[0].set(title="Whole process (median; bars: min to max)", ylabel="CPU time (s)")
+    panels[1].set(title="Search (all bounded, the best priced exactly)", ylabel="Candidates")
     plain = FuncFormatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value / 1e6:,g} million")
     counts = sorted({p.gpus for p in measured})
     for panel in panels:

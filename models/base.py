@@ -14,6 +14,8 @@ Width = Annotated[int, Field(strict=True, ge=1, le=2**24)]
 """A dimension of a model; none comes near."""
 Natural = Annotated[int, Field(strict=True, ge=0, le=2**40)]
 """A whole number of at least 0."""
+Amount = Annotated[int, Field(ge=0)]
+"""A computed whole number, as large as it comes."""
 
 
 class Model(BaseModel):

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from .base import Model, Natural, Positive
+from .base import Amount, Model, Positive
 from .strategy import Strategy
 
 
 class Memory(Model):
     """Bytes on one GPU of the fullest pipeline stage, all reserves included."""
 
-    weights: Natural = Field(description="parameters held")
-    kv_cache: Natural = Field(description="keys and values of the sequences in flight, at full length")
-    activations: Natural = Field(description="peak of the largest forward pass")
-    reserve: Natural = Field(description="framework and communication buffers")
-    total: Natural = Field(description="sum of the above")
-    usable: Natural = Field(description="floor(card memory times utilisation)")
-    stage: Natural = Field(description="the stage it was found on, from 0")
+    weights: Amount = Field(description="parameters held")
+    kv_cache: Amount = Field(description="keys and values of the sequences in flight, at full length")
+    activations: Amount = Field(description="peak of the largest forward pass")
+    reserve: Amount = Field(description="framework and communication buffers")
+    total: Amount = Field(description="sum of the above")
+    usable: Amount = Field(description="floor(card memory times utilisation)")
+    stage: Amount = Field(description="the stage it was found on, from 0")
 
 
 class Predictions(Model):

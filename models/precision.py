@@ -44,8 +44,11 @@ class Precision(Model):
 
     @property
     def activation_bytes(self) -> float:
-        """Bytes per activation, and per weight that is never quantised."""
-        return BYTES[self.activations]
+        """Bytes per activation on the residual stream, and per weight that is never quantised: 16 bit or more.
+
+        A narrower activation format is the matrices' input format; engines keep the stream between them in 16 bit.
+        """
+        return max(2.0, BYTES[self.activations])
 
     @property
     def kv_bytes(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -12,15 +12,18 @@ DEGREES = ("tensor", "context", "data", "pipeline", "expert", "expert_tensor")
 """The six degrees, in the order of the canonical tie-break."""
 
 
+Degree = Annotated[int, Field(strict=True, ge=1, le=8_192)]
+
+
 class Strategy(Model):
     """The degrees of one engine. Stage group = tensor·context·data (= expert·expert_tensor with experts)."""
 
-    tensor: Positive = Field(default=1, description="ranks that share attention heads and the dense feed-forward")
-    context: Positive = Field(default=1, description="ranks that share a prompt's sequence")
-    data: Positive = Field(default=1, description="attention replicas inside the engine (attention data parallel)")
-    pipeline: Positive = Field(default=1, description="stages of consecutive layers")
-    expert: Positive = Field(default=1, description="rank groups over which the experts are dealt")
-    expert_tensor: Positive = Field(default=1, description="ranks that share each expert's matrices")
+    tensor: Degree = Field(default=1, description="ranks that share attention heads and the dense feed-forward")
+    context: Degree = Field(default=1, description="ranks that share a prompt's sequence")
+    data: Degree = Field(default=1, description="attention replicas inside the engine (attention data parallel)")
+    pipeline: Degree = Field(default=1, description="stages of consecutive layers")
+    expert: Degree = Field(default=1, description="rank groups over which the experts are dealt")
+    expert_tensor: Degree = Field(default=1, description="ranks that share each expert's matrices")
 
     @property
     def stage_group(self) -> int:

@@ -109,6 +109,11 @@ def assumptions_of(scenario: Scenario) -> tuple[str, ...]:
             found.append(f"{name} are uniform between {lengths.min:,} and {lengths.max:,} (mean {lengths.mean:,.0f})")
     if model.experts is not None and work.routing.imbalance is None and work.routing.zipf is None:
         found.append("tokens fall evenly on the experts (workload.routing states otherwise)")
+    formats = scenario.precision
+    if formats.weight_bytes < 1 or formats.expert_bytes < 1:
+        found.append("4-bit weights are widened to 16 bit before they multiply (no native 4-bit rate is used)")
+    if formats.activations not in ("bf16", "fp16", "fp32"):
+        found.append(f"activations {formats.activations} are inputs of matrices; the stream between them stays 16 bit")
     if scenario.efficiency.overlap == 0:
         found.append("no communication is hidden behind computation")
     found.append("efficiencies and fixed latencies are global fitted values unless the scenario states its own")

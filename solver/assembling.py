@@ -138,12 +138,13 @@ def proof_of(
     second_route: str = "not reached",
 ) -> Proof:
     """What was proved, from the solver's stages."""
+    units = choice.units if choice else {}
     stages = tuple(
         PlanStage(
             objective=solved.stage.words,
             status=solved.outcome,
-            value=None if solved.value is None else natural(solved.stage.column, solved.value),
-            bound=None if solved.bound is None else natural(solved.stage.column, solved.bound),
+            value=None if solved.value is None else natural(solved.stage.column, solved.value, units),
+            bound=None if solved.bound is None else natural(solved.stage.column, solved.bound, units),
             unit=solved.stage.unit,
             wall_s=solved.wall_s,
         )

@@ -17,6 +17,9 @@ from .costs import Candidates, price
 from .costs.grid import make_grid
 from .degrees import new_variables
 
+MOST_GPUS = 1_000_000
+"""Beyond this a product of degrees is a slip of the pen."""
+
 
 def evaluate(
     scenario: Scenario,
@@ -34,6 +37,8 @@ def evaluate(
     """
     if not isinstance(strategy, Strategy):
         strategy = Strategy.model_validate(strategy)
+    if strategy.gpus * (engines or 1) > MOST_GPUS:
+        raise InputError(f"{strategy.gpus:,} GPUs × {engines or 1:,} engines: no cluster has {MOST_GPUS:,} GPUs")
     structural = structural_of(scenario)
     degrees = np.array([[getattr(strategy, name) for name in DEGREES]], dtype=np.int64)
     impossible = [c for c in structural if c.background and not holds(c, scenario, strategy, engines or 1)]
@@ -105,7 +110,7 @@ def _best(
     scenario: Scenario, degrees: np.ndarray, batch: int | None, engines: int | None, token_budget: int | None
 ) -> Candidates:
     """The row that breaks fewest limits, then the best by the objective, among those that match what was given."""
-    grid = make_grid(scenario, degrees, engines=engines, choices=[batch, token_budget])
+    grid = make_grid(scenario, degrees, engines=engines, batch=batch, token_budget=token_budget)
     priced = price(scenario, grid)
     chosen = np.ones(len(priced), dtype=bool)
     for name, given in (("batch", batch), ("token_budget", token_budget)):

@@ -103,15 +103,15 @@ def _contenders(
         rows, open_ = order[:_BATCH], order[_BATCH:]
         if not len(rows):
             break
-        block = price(scenario, Grid(grid.strategies[rows], grid.engines[rows], grid.choice[rows]))
+        block = price(scenario, grid.at(rows))
         done.append(block)
-        table = tabulate(block, limits, stages)
+        table = tabulate(block, limits, stages, units=bound_table.units)
         good = table.take(np.flatnonzero(table.broken == 0))
         costs = [np.r_[old, new] for old, new in zip(reached, _axes_costs(good, latency, throughput), strict=True)]
         front = nondominated(costs[0], costs[1], np.arange(len(costs[0])))
         reached = (costs[0][front], costs[1][front])
     candidates = joined(done) if done else bounds.take([])
-    return candidates, tabulate(candidates, limits, stages)
+    return candidates, tabulate(candidates, limits, stages, units=bound_table.units)
 
 
 def _layer(first: Integers, second: Integers) -> NDArray[np.float64]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..models import Scenario
 from ..models.plan import Conflict
 from .choice.model import choose
 from .choice.screen import Screened
-from .choice.table import Table
+from .choice.table import tabulate
 from .conditions import Condition, Limit
-from .costs import Candidates
+from .costs import price
+from .costs.grid import Grid
 from .degrees import is_legal
 from .errors import DisagreementError
 from .watch import Watch
+
+_BATCH = 4096
 
 
 def structural_conflict(scenario: Scenario, conditions: Sequence[Condition]) -> tuple[Conflict, ...]:
@@ -29,48 +31,79 @@ def structural_conflict(scenario: Scenario, conditions: Sequence[Condition]) -> 
         rest = [c for c in members if c is not condition]
         if not is_legal(scenario, rest):
             members = rest
-    total = "no strategy is left"
+    facts = "; ".join(c.statement for c in members if c.background and not c.id.startswith("degrees."))
+    because = f"no strategy is left, because {facts}" if facts else "no strategy is left"
+    changeable = [c for c in members if not c.background] or members
     return tuple(
-        Conflict(name=c.id, statement=c.statement, asked=c.statement, best_possible=None, excludes=total)
-        for c in members
-        if not c.id.startswith("degrees.")
+        Conflict(name=c.id, statement=c.statement, asked=c.statement, best_possible=None, excludes=because)
+        for c in changeable
     )
 
 
 def priced_conflict(
-    scenario: Scenario, screened: Screened, limits: Sequence[Limit], conditions: Sequence[Condition]
+    scenario: Scenario, grid: Grid, screened: Screened, limits: Sequence[Limit], conditions: Sequence[Condition]
 ) -> tuple[Conflict, ...]:
-    """Limits that no priced row meets together, with the best value each could have under the others."""
-    candidates, table = _everything(screened)
-    _confirm(scenario, candidates, table, conditions)
+    """Limits that no priced row meets together, each needed, with the best value it could have.
+
+    "Best possible" is exact and keeps *all* other limits, so that a person who asks for it gets a plan.
+    """
+    exact = _Exact(scenario, grid, screened, limits)
+    _confirm(scenario, screened, exact, conditions)
     members = list(range(len(limits)))
     for bit in reversed(range(len(limits))):
         rest = [b for b in members if b != bit]
-        if (table.broken & _mask(rest)).all():
+        if not exact.legal(_mask(rest)):
             members = rest
-    return tuple(_conflict(candidates, table, limits, members, bit) for bit in members)
+    return tuple(_conflict(exact, limits, bit) for bit in members)
 
 
-def _everything(screened: Screened) -> tuple[Candidates, Table]:
-    """Exact rows where there are any, bounds elsewhere: what breaks a limit at its bound breaks it."""
-    unpriced = np.setdiff1d(np.arange(len(screened.bound_table)), screened.exact)
-    names = [name for name in vars(screened.bounds) if name != "stage_of_layer"]
-    bounds, exact = screened.bounds, screened.candidates
-    joined = {name: np.concatenate([getattr(exact, name), getattr(bounds, name)[unpriced]]) for name in names}
-    total = len(joined["engines"])
-    candidates = Candidates(**joined, stage_of_layer=np.empty((total, 0), dtype=np.int16))
-    columns = {
-        name: np.concatenate([column, screened.bound_table.columns[name][unpriced]])
-        for name, column in screened.table.columns.items()
-    }
-    broken = np.concatenate([screened.table.broken, screened.bound_table.broken[unpriced]])
-    return candidates, Table(columns, broken, np.arange(total))
+class _Exact:
+    """Exact prices on demand: a bound that breaks a limit needs none, one that keeps it does."""
+
+    def __init__(self, scenario: Scenario, grid: Grid, screened: Screened, limits: Sequence[Limit]) -> None:
+        self._scenario, self._grid, self._limits = scenario, grid, limits
+        self.bounds, self.table = screened.bounds, screened.bound_table
+        self.broken = screened.bound_table.broken.copy()
+        self.broken[screened.exact] = screened.table.broken
+
+    def legal(self, mask: int) -> bool:
+        """Whether some row keeps the limits of a mask."""
+        return self.best(mask, None) is not None
+
+    def best(self, mask: int, limit: Limit | None) -> float | None:
+        """The best exact value of a limit's column among the rows that keep the mask; any number if no limit is given.
+
+        Rows are priced in the order of their bounds until none can be better.
+        """
+        rows = np.flatnonzero((self.broken & mask) == 0)
+        sign = 1.0 if limit is None or limit.sense == "<=" else -1.0
+        column = np.zeros(len(self.broken)) if limit is None else sign * self.bounds.column(limit.column)
+        rows = rows[np.argsort(column[rows], kind="stable")]
+        best: float | None = None
+        for start in range(0, len(rows), _BATCH):
+            part = rows[start : start + _BATCH]
+            if best is not None and column[part[0]] >= best:
+                break
+            block = price(self._scenario, self._grid.at(part))
+            self.broken[part] = tabulate(block, self._limits, (), units=self.table.units).broken
+            kept = np.flatnonzero((self.broken[part] & mask) == 0)
+            if len(kept):
+                values = sign * block.column(limit.column)[kept] if limit is not None else np.zeros(1)
+                best = float(values.min()) if best is None else min(best, float(values.min()))
+        return None if best is None else sign * best
 
 
-def _confirm(scenario: Scenario, candidates: Candidates, table: Table, conditions: Sequence[Condition]) -> None:
+def _confirm(scenario: Scenario, screened: Screened, exact: _Exact, conditions: Sequence[Condition]) -> None:
     """The solver must agree, on one row for each set of broken limits."""
-    _, first = np.unique(table.broken, return_index=True)
-    outcome = choose(scenario, candidates.take(first), table.take(first), (), conditions, Watch()).outcome
+    _, first = np.unique(exact.broken, return_index=True)
+    table = exact.table.take(first)
+    table.broken = exact.broken[first]
+    where = {int(row): place for place, row in enumerate(screened.exact)}
+    for place, row in enumerate(first):
+        if (known := where.get(int(row))) is not None:  # its exact values, not its bounds
+            for name, column in screened.table.columns.items():
+                table.columns[name][place] = column[known]
+    outcome = choose(scenario, exact.bounds.take(first), table, (), conditions, Watch()).outcome
     if outcome != "infeasible":
         raise DisagreementError(f"every priced row breaks a limit, yet the solver says {outcome}")
 
@@ -79,23 +112,15 @@ def _mask(bits: list[int]) -> int:
     return sum(1 << bit for bit in bits)
 
 
-def _conflict(candidates: Candidates, table: Table, limits: Sequence[Limit], members: list[int], bit: int) -> Conflict:
-    limit, others = limits[bit], _mask([b for b in members if b != bit])
-    rows: NDArray[np.intp] = np.flatnonzero((table.broken & others) == 0)
-    values = candidates.column(limit.column)[rows].astype(np.float64)
-    best = None
-    if len(values):
-        best = limit.show(float(values.min() if limit.sense == "<=" else values.max()))
-    asked = (
-        f"{'≤' if limit.sense == '<=' else '≥'} {limit.show(limit.bound)}"
-        if limit.allowed is None
-        else f"in {list(limit.allowed)}"
-    )
-    excluded = int((table.broken >> bit & 1).sum())
+def _conflict(exact: _Exact, limits: Sequence[Limit], bit: int) -> Conflict:
+    limit = limits[bit]
+    best = exact.best(_mask([b for b in range(len(limits)) if b != bit]), limit)
+    asked = f"{'≤' if limit.sense == '<=' else '≥'} {limit.show(limit.bound)}"
+    excluded = int((exact.broken >> bit & 1).sum())
     return Conflict(
         name=limit.id,
         statement=limit.statement,
-        asked=asked,
-        best_possible=best,
-        excludes=f"{excluded:,} of {len(table):,} priced combinations",
+        asked=asked if limit.allowed is None else f"in {list(limit.allowed)}",
+        best_possible=None if best is None else limit.show(best),
+        excludes=f"{excluded:,} of {len(exact.broken):,} priced combinations",
     )

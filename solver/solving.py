@@ -14,7 +14,7 @@ import numpy as np
 from ..models import Plan, Scenario
 from . import answer
 from .assembling import plan_of, proof_of
-from .choice.model import Choice, choose
+from .choice.model import Choice, Solved, choose
 from .choice.objective import Stage, stages_of
 from .choice.prune import undominated
 from .choice.scale import natural
@@ -81,29 +81,37 @@ def _solve(scenario: Scenario, watch: Watch, say: Progress, alternatives: int) -
     sizes: dict[str, Any] = {"strategies": len(strategies), "candidates": len(grid)}
     legal = np.flatnonzero(screened.table.broken == 0)
     if not len(legal):
-        conflicts = priced_conflict(scenario, screened, limits, [*structural, *limits])
+        conflicts = priced_conflict(scenario, grid, screened, limits, [*structural, *limits])
         proof = proof_of(scenario, "infeasible", watch, **sizes)
         warnings = answer.warnings_of(scenario)
         return Plan(status="infeasible", scenario=scenario, proof=proof, conflicts=conflicts, warnings=warnings)
     kept = _contenders(screened, stages)
     say(f"proving the optimum over {len(kept):,} rows")
-    choice = choose(
-        scenario,
-        screened.candidates.take(kept),
-        screened.table.take(kept),
-        stages,
-        [*structural, *limits],
-        watch,
-    )
-    if choice.row is None:
-        if choice.outcome == "infeasible":
-            raise DisagreementError("the solver finds no plan, yet priced rows meet every limit")
-        return Plan(status="unknown", scenario=scenario, proof=proof_of(scenario, "unknown", watch, **sizes))
-    row = int(kept[choice.row])
+    choice = Choice("unknown", None)
+    if screened.complete:
+        candidates, table = screened.candidates.take(kept), screened.table.take(kept)
+        choice = choose(scenario, candidates, table, stages, [*structural, *limits], watch)
+    if choice.outcome == "infeasible":
+        raise DisagreementError("the solver finds no plan, yet priced rows meet every limit")
+    if choice.row is None:  # stopped before the solver had an answer: the best row priced so far is legal
+        found = best_row(screened.table, stages, legal)
+        assert found is not None
+        row, choice = found, _unproved(screened, stages[0], found)
+    else:
+        row = int(kept[choice.row])
     route = _second_route(screened, stages, choice, row, legal)
     say("checking the plan by the second route")
     proof = proof_of(scenario, choice.outcome, watch, **sizes, rows=len(kept), choice=choice, second_route=route)
     return plan_of(scenario, screened.candidates, screened.table, stages, row, proof, alternatives)
+
+
+def _unproved(screened: Screened, first: Stage, row: int) -> Choice:
+    """The best row priced before a stop, with the bound that the rows' optimistic prices give."""
+    table, bound_table = screened.table, screened.bound_table
+    value = int(table.columns[first.column][row])
+    optimistic = bound_table.columns[first.column][bound_table.broken == 0]
+    bound = int(optimistic.max() if first.sense == "max" else optimistic.min())
+    return Choice("feasible", row, table.units, [Solved(first, "feasible", value, bound, 0.0)])
 
 
 def _contenders(screened: Screened, stages: Sequence[Stage]) -> np.ndarray:
@@ -141,7 +149,8 @@ def _second_route(screened: Screened, stages: Sequence[Stage], choice: Choice, r
     assert best is not None
     if (bounds <= first.tolerated(best)).any():
         raise DisagreementError("an unpriced row could still win")
+    value = natural(first.column, reached, table.units)
     return (
         f"exhaustive filtering of all {len(screened.bound_table):,} combinations agrees "
-        f"({len(table):,} priced exactly, the others excluded by bounds; value {natural(first.column, reached):.6g})"
+        f"({len(table):,} priced exactly, the others excluded by bounds; value {value:.6g})"
     )

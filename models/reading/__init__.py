@@ -39,8 +39,7 @@ def validated(tree: Tree, model: type[Loaded]) -> Loaded:
     if not isinstance(tree.data, dict):
         raise InputError("the file must be a mapping of keys to values", place=tree.place(()))
     try:
-        return model.model_validate(
-            tree.data, context={"units": "required", "folder": tree.file.parent if tree.file else None}
-        )
+        folder = tree.file.parent if tree.file else None
+        return model.model_validate(tree.data, context={"units": "required", "folder": folder})
     except ValidationError as error:
         raise located(error, tree, model) from None

@@ -51,7 +51,7 @@ def read_config(path: Path) -> Transformer:
     path = _regular(path)
     tree = read_file_tree(path)
     if not isinstance(tree.data, dict):
-        raise InputError("a config.json must be a mapping of keys to values", place=tree.place(()))
+        raise InputError("a config.json is a mapping of keys to values", place=tree.place(()))
     outer = Config(tree)
     architecture = _architecture(outer)
     c = outer.inner("text_config") if "text_config" in outer.data else outer

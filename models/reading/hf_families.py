@@ -25,7 +25,7 @@ from .hf_parts import (
 
 def _llama(c: Config) -> Fields:
     if c.flag("mlp_bias"):
-        raise c.refuse("biases of the feed-forward are not modelled", "mlp_bias")
+        raise c.refuse("biases of the feed-forward (mlp_bias) are not modelled", "mlp_bias")
     bias = c.flag("attention_bias")  # LlamaAttention: on all four projections
     window = sliding_window(c, c.optional("sliding_window"), ["full_attention"] * layer_count(c))
     attention = grouped(c, qkv_bias=bias, output_bias=bias, window=window)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from ..errors import InputError
 from .tree import Path_, Tree
 
-LARGEST: Final = 2**40
+LARGEST: Final = 2**24
 """No shape of a model is larger; the models' own ceiling."""
 INLINE: Final = "describe the model in the scenario (`shardwise schema` shows the keys of `model`)"
 """The way out where a file cannot be read."""

@@ -7,12 +7,10 @@ vLLM (`model_executor/layers/quantization/`): which method stores what, and the 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from ..transformer import Transformer
 from .hf_fields import Config
-
-Fields = dict[str, Any]
+from .hf_parts import Fields
 
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _BITS = {("int", 4): "int4", ("int", 8): "int8", ("float", 8): "fp8"}
@@ -25,22 +23,25 @@ _MODELOPT = {
     "W4A16_AWQ": "int4",
 }
 _METHODS = "fp8, fbgemm_fp8, compressed-tensors, modelopt, modelopt_fp4, nvfp4, awq, gptq, mxfp4"
+_LONGEST_NAME = 300
 _OUT = "delete quantization_config in a copy of the file and state `precision` in the scenario"
 
 _KEPT = ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules")
 """Keys under which methods list what they leave alone: names, name patterns or regular expressions, never run here."""
-_NEVER = re.compile(r"lm_head|embed|norm|router|gate(\.weight)?$|e_score|vision|visual|projector|mtp|eh_proj|indexer")
+_NEVER = re.compile(
+    r"lm_head|embed|norm|router|gate(\.weight)?$|e_score|vision|visual|audio|projector|mtp|eh_proj|indexer"
+)
 """Modules that no method quantises, or that are not counted."""
 _PARTS = (
     ("shared", re.compile(r"shared_experts?")),
     ("experts", re.compile(r"experts|block_sparse_moe")),
-    ("attention", re.compile(r"attn|attention|\b([qkvo]|qkv|q_[ab]|kv_[ab])_proj")),
+    ("attention", re.compile(r"attn|attention|\b([qkvo]|qkv|q_[ab]|kv_[ab])(\b|_proj)|\[[qkvo]+\]")),
     ("dense", re.compile(r"(mlp|feed_forward)\W.*(proj|w[123])")),
-    ("any", re.compile(r"mlp|feed_forward|_proj")),
+    ("any", re.compile(r"mlp|feed_forward|\b(gate|up|gate_up|down)(\b|_proj)")),
 )
 _LAYER = re.compile(r"layers\.(\d{1,6})(?!\d)")
 _PROJECTION = re.compile(r"_proj|\bw[123]\b")
-_LAST = re.compile(r"\bo_proj|\bdown|\bw2\b")
+_LAST = re.compile(r"\bo(\b|_proj)|o\]|\bdown|\bw2\b")
 """The projection that every block ends with; who leaves that one alone leaves the block alone."""
 
 
@@ -108,16 +109,19 @@ def _format(q: Config) -> str:
 
 
 def _groups(q: Config) -> str:
-    """The one format of all `config_groups`; each applies to all linear layers, or there would be several."""
+    """The one format of all `config_groups`, which apply to all linear layers."""
     groups = q.inner("config_groups")
-    found = {_scheme(groups.inner(name).inner("weights")): name for name in groups.data}
-    if len(found) != 1:
-        raise q.stop(f"config_groups in {len(found)} formats are not modelled", "config_groups", _OUT)
-    for name in found.values():
+    found = set()
+    for name in groups.data:
         group = groups.inner(name)
+        found.add(_scheme(group.inner("weights")))
         if other := [target for target in group.items("targets", str) if target != "Linear"]:
             raise group.stop(f"quantisation of '{other[0][:60]}' alone is not modelled", "targets", _OUT)
-    return next(iter(found))
+    if len(found) != 1:
+        raise q.stop(f"config_groups in {len(found)} formats are not modelled", "config_groups", _OUT)
+    if q.data.get("sparsity_config") and q.inner("sparsity_config").text("format") not in (None, "dense"):
+        raise q.stop("sparse weights (sparsity_config) are not modelled", "sparsity_config", _OUT)
+    return found.pop()
 
 
 def _scheme(weights: Config) -> str:
@@ -160,7 +164,7 @@ def _kept(c: Config, q: Config, model: Transformer) -> set[str]:
     left: dict[str, set[int]] = {part: set() for part in has}
     alone: dict[str, str] = {}
     for entry in (entry for key in _KEPT for entry in q.items(key, str)):
-        name = entry.removeprefix("re:").replace("\\", "").strip(".*$^")
+        name = entry[:_LONGEST_NAME].removeprefix("re:").replace("\\", "").strip(".*$^")
         layer = _LAYER.search(name)
         for part in _parts(name):
             if _PROJECTION.search(name) and not _LAST.search(name):

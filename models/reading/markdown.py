@@ -1,9 +1,9 @@
 """A deployment document in Markdown into the plain data of a scenario, with the place of every value.
 
 Four sections hold the conditions: hardware, model, input data, performance requirements. markdown_sections.py finds
-them, markdown_keys.py names their keys, markdown_values.py reads their values; here they become one tree. A key that is unknown, misplaced or doubled
-is a mistake, never ignored. What a model's description leaves open is filled in and named in its `assumed`; `gpus`
-stays absent. No HTML, no links, nothing is executed.
+them, markdown_keys.py names their keys, markdown_values.py reads their values; here they become one tree. A key that
+is unknown, misplaced or doubled is a mistake, never ignored. What a model's description leaves open is filled in and
+named in its `assumed`; `gpus` stays absent. HTML and links are plain text, nothing is executed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The sections and keys of a deployment document in Markdown: what each is called, where it goes, how it is read.
-
-A key's value is either plain data of the scenario's schema or, for a quantity, its text: units.py reads that later.
-A reader gets at most LONGEST_VALUE characters and raises ValueError with what would be right.
-"""
+"""The sections and keys of a deployment document in Markdown: what each is called, where it goes, how it is read."""
 
 from __future__ import annotations
 
@@ -10,6 +6,22 @@ import re
 from dataclasses import dataclass
 
 from .. import catalog
+from .markdown_values import (
+    Read,
+    as_written,
+    at_most,
+    choice,
+    gated,
+    head_counts,
+    number_format,
+    number_formats,
+    objective,
+    rate,
+    span,
+    top_k,
+    whole,
+    yes_or_no,
+)
 from .tree import Path_
 
 _TOKENS = "tokens?"

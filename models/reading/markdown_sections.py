@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..errors import InputError, InputErrors
-from .markdown_keys import PLAN_TITLES, SECTIONS, TITLES, plain
+from .markdown_keys import KEYS, PLAN_TITLES, SECTIONS, TITLES, plain
 from .markdown_values import LONGEST_VALUE
 from .tree import Tree
 
@@ -103,7 +103,7 @@ class _Reader:
             else:
                 self._line(number, line)
         if fence:
-            self.mistakes.add("this code block has no end", fence_at, f"close it with {fence}")
+            self.mistakes.add("this code block has no end", fence_at, "close it with the same marks")
 
     def _line(self, number: int, line: str) -> None:
         text = line.strip()
@@ -150,7 +150,8 @@ class _Reader:
         if is_row and header and pair is not None and not any(c.isdigit() for c in line[pair[1]]):
             return  # the names of the columns
         if self.section is None:
-            if pair is not None and (is_row or is_bullet) and _short(line, pair):
+            known = pair is not None and any(plain(line[pair[0]][:LONGEST_VALUE]) in names for names in KEYS.values())
+            if pair is not None and (is_row or is_bullet or known) and _short(line, pair):
                 self._blame(line[start:].strip(), at)
         elif pair is not None and (is_row or is_bullet or _short(line, pair)):
             self._condition(number, line, *pair)

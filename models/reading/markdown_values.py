@@ -17,10 +17,12 @@ _FORMATS = {"fp16": "bf16", "float16": "bf16", "half": "bf16", "bfloat16": "bf16
 
 
 def as_written(value: str) -> str:
+    """A quantity or a name."""
     return value
 
 
 def whole(units: str = "") -> Read:
+    """A reader of whole numbers, with or without one of the `units` behind them."""
     pattern = re.compile(rf"{_WHOLE}(?:\s*(?:{units}))?", re.IGNORECASE)
 
     def read(value: str) -> int:
@@ -53,17 +55,20 @@ def head_counts(value: str) -> dict[str, int]:
 
 
 def top_k(value: str) -> int:
+    """`2` or `top-2`."""
     number: int = whole("experts?")(re.sub(r"^top[- ]?", "", value, flags=re.IGNORECASE))
     return number
 
 
 def gated(value: str) -> bool:
+    """Whether there are three matrices."""
     if value not in ("2", "3"):
         raise ValueError("is not a number of matrices; write 3 (gate, up, down) or 2 (up, down)")
     return value == "3"
 
 
 def yes_or_no(value: str) -> bool:
+    """A switch."""
     if value.casefold() not in ("yes", "no", "true", "false"):
         raise ValueError("is neither yes nor no")
     return value.casefold() in ("yes", "true")
@@ -82,15 +87,18 @@ def number_formats(value: str) -> dict[str, str]:
 
 
 def choice(value: str) -> str:
+    """One of the schema's words: `from shapes` is from-shapes."""
     return "-".join(value.casefold().split())
 
 
 def objective(value: str) -> str | list[str]:
+    """One objective, or several with commas between them, first one first."""
     names = [choice(part) for part in value.split(",")]
     return names if len(names) > 1 else names[0]
 
 
 def at_most(value: str) -> str:
+    """A ceiling: `10s`, `< 10 s`, `at most 10 s`."""
     return re.sub(r"^(?:<=?|≤|at most)\s*", "", value)
 
 

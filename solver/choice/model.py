@@ -42,6 +42,7 @@ class Choice:
 
     outcome: Outcome
     row: int | None
+    units: dict[str, float] = field(default_factory=dict)
     stages: list[Solved] = field(default_factory=list)
 
 
@@ -57,7 +58,7 @@ def choose(
     if not len(table):
         return Choice("infeasible", None)
     variables, rows = priced_model(scenario, candidates, table, conditions)
-    model, choice = variables.model, Choice("unknown", None)
+    model, choice = variables.model, Choice("unknown", None, units=table.units)
     for stage in (*stages, None):
         target = variables.values[stage.column] if stage else variables.values["canonical"]
         if stage is not None and stage.sense == "max":
@@ -103,6 +104,7 @@ def priced_model(
 ) -> tuple[Variables, list[cp_model.IntVar]]:
     """The degree model, one literal per row, and every priced column tied to the literals."""
     variables = degree_model(scenario, ())
+    variables.units = table.units
     model = variables.model
     rows = [model.new_bool_var(f"row_{i}") for i in range(len(table))]
     model.add_exactly_one(rows)

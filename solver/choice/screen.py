@@ -17,6 +17,7 @@ from ...models import Scenario
 from ..conditions import Limit
 from ..costs import Candidates, price
 from ..costs.grid import Grid
+from ..errors import StoppedError
 from .objective import Stage
 from .table import Table, tabulate
 
@@ -35,6 +36,8 @@ class Screened:
     bound_table: Table
     exact: NDArray[np.intp]
     """Grid rows that were priced exactly, in the order of `candidates`."""
+    complete: bool = True
+    """False if a stop came before every row that could win was priced."""
 
 
 def screen(
@@ -56,7 +59,7 @@ def screen(
     queue = possible[np.lexsort(bound_table.costs(stages)[::-1][:, possible])]
     priced: list[Candidates] = []
     best: dict[bytes, int] = {}
-    done, size = 0, _FIRST_BATCH
+    done, size, complete = 0, _FIRST_BATCH, True
     while done < len(queue):
         if len(best) > runners_up:
             values = sorted(best.values())
@@ -65,10 +68,16 @@ def screen(
             if optimistic[queue[done]] > enough:
                 break
         rows = queue[done : done + size]
-        block = price(scenario, Grid(grid.strategies[rows], grid.engines[rows], grid.choice[rows]))
-        check()
+        try:
+            check()
+        except StoppedError:
+            if not best:
+                raise
+            complete = False  # what was found stands
+            break
+        block = price(scenario, grid.at(rows))
         priced.append(block)
-        table = tabulate(block, limits, stages)
+        table = tabulate(block, limits, stages, units=bound_table.units)
         legal = np.flatnonzero(table.broken == 0)
         costs = first.cost(table.columns[first.column])
         for row in legal:
@@ -77,7 +86,8 @@ def screen(
         done, size = done + len(rows), min(size * 4, _LARGEST_BATCH)
     exact = queue[:done]
     candidates = joined(priced) if priced else bounds.take([])
-    return Screened(candidates, tabulate(candidates, limits, stages), bounds, bound_table, exact)
+    table = tabulate(candidates, limits, stages, units=bound_table.units)
+    return Screened(candidates, table, bounds, bound_table, exact, complete)
 
 
 def joined(parts: list[Candidates]) -> Candidates:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,16 @@ class Table:
     broken: Integers
     order: Integers
     """Position of each row in the canonical order (degrees, engines, batch, budget)."""
+    units: dict[str, float] = field(default_factory=dict)
+    """Integer steps of the columns."""
 
     def __len__(self) -> int:
         return len(self.broken)
 
     def take(self, index: NDArray[np.intp]) -> Table:
         """Some of the rows."""
-        return Table({name: c[index] for name, c in self.columns.items()}, self.broken[index], self.order[index])
+        columns = {name: column[index] for name, column in self.columns.items()}
+        return Table(columns, self.broken[index], self.order[index], self.units)
 
     def costs(self, stages: Sequence[Stage]) -> Integers:
         """Stage columns with less being better, shape (stages, rows)."""
@@ -39,30 +42,53 @@ class Table:
 
 
 def tabulate(
-    candidates: Candidates, limits: Sequence[Limit], stages: Sequence[Stage], *, bounds: bool = False
+    candidates: Candidates,
+    limits: Sequence[Limit],
+    stages: Sequence[Stage],
+    *,
+    bounds: bool = False,
+    units: dict[str, float] | None = None,
 ) -> Table:
-    """Integer columns for every limit and stage. `bounds`: the prices are optimistic, so round in their favour."""
+    """Integer columns for every limit and stage.
+
+    `bounds`: the prices are optimistic, so round in their favour. `units`: the steps of another table of the same
+    scenario; else they are chosen here.
+    """
     names = {limit.column for limit in limits} | {stage.column for stage in stages} | {"gpus_used", "engines"}
-    columns = {name: _column(candidates, name, bounds) for name in sorted(names)}
+    floats = {name: candidates.column(name).astype(np.float64) for name in sorted(names)}
+    units = scale.units_for(floats) if units is None else units
+    columns = {name: _column(name, values, bounds, units) for name, values in floats.items()}
     broken = np.zeros(len(candidates), dtype=np.int64)
     for bit, limit in enumerate(limits):
-        broken |= (~_holds(limit, columns[limit.column])).astype(np.int64) << bit
+        holds = _holds(limit, floats[limit.column])
+        broken |= (~holds).astype(np.int64) << bit
+        if limit.allowed is None:
+            _agree(limit, columns, holds, units)
     order = np.arange(len(candidates)) if bounds else _canonical(candidates)
-    return Table(columns, broken, order)
+    return Table(columns, broken, order, units)
 
 
-def _column(candidates: Candidates, name: str, bounds: bool) -> Integers:
-    values = candidates.column(name).astype(np.float64)
+def _column(name: str, values: NDArray[np.float64], bounds: bool, units: dict[str, float]) -> Integers:
     if bounds and scale.unit(name) != 1.0:
         values = values * (1 + _SLACK if "rate" in name else 1 - _SLACK)
-    return scale.integers(name, values)
+    return scale.integers(name, values, units)
 
 
-def _holds(limit: Limit, values: Integers) -> NDArray[np.bool_]:
+def _holds(limit: Limit, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether a limit is kept, in floats, up to their rounding."""
     if limit.allowed is not None:
         return np.isin(values, limit.allowed)
-    bound = scale.limit(limit.column, limit.sense, limit.bound)
-    return values <= bound if limit.sense == "<=" else values >= bound
+    room = abs(limit.bound) * _SLACK
+    return values <= limit.bound + room if limit.sense == "<=" else values >= limit.bound - room
+
+
+def _agree(limit: Limit, columns: dict[str, Integers], holds: NDArray[np.bool_], units: dict[str, float]) -> None:
+    """Where a limit and a value share a step, the floats have decided; the integers follow."""
+    edge, values = scale.limit(limit.column, limit.sense, limit.bound, units), columns[limit.column]
+    if limit.sense == "<=":
+        columns[limit.column] = np.where(holds, np.minimum(values, edge), np.maximum(values, edge + 1))
+    else:
+        columns[limit.column] = np.where(holds, np.maximum(values, edge), np.minimum(values, edge - 1))
 
 
 def _canonical(candidates: Candidates) -> Integers:

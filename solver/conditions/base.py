@@ -33,6 +33,8 @@ class Variables:
     engine_gpus: IntVar
     engines: IntVar
     gpus_used: IntVar
+    units: dict[str, float] = field(default_factory=dict)
+    """Integer steps of the priced quantities (choice/scale.py)."""
     values: dict[str, IntVar] = field(default_factory=dict)
     """Priced quantities by column name, in the integer units of choice/scale.py; empty before pricing."""
 

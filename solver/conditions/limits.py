@@ -109,9 +109,9 @@ def limit(
 
             v.model.add_linear_expression_in_domain(variable, Domain.from_values(list(allowed)))
         elif sense == "<=":
-            v.model.add(variable <= scale.limit(column, sense, bound))
+            v.model.add(variable <= scale.limit(column, sense, bound, v.units))
         else:
-            v.model.add(variable >= scale.limit(column, sense, bound))
+            v.model.add(variable >= scale.limit(column, sense, bound, v.units))
 
     def explain(f: Facts) -> tuple[str, str]:
         required = f"in {list(allowed)}" if allowed is not None else f"{'≤' if sense == '<=' else '≥'} {show(bound)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...models import Scenario
 from .base import Condition, Facts, Variables
-from .structure import divisors
+from .structure import LARGEST_DEGREE, divisors
 
 
 def conditions(scenario: Scenario) -> Iterator[Condition]:
@@ -37,7 +37,7 @@ def _tensor_in_node(scenario: Scenario) -> Condition:
     def post(v: Variables) -> None:
         from ortools.sat.python.cp_model import Domain
 
-        aligned = sorted({*divisors(node), *range(node, v.largest + 1, node)})
+        aligned = sorted({*divisors(node), *range(node, min(v.largest, LARGEST_DEGREE) + 1, node)})
         inside = v.model.new_bool_var("engine_inside_node")
         v.model.add(v.engine_gpus <= node).only_enforce_if(inside)
         v.model.add(v.engine_gpus > node).only_enforce_if(~inside)

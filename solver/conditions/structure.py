@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from ...models import Scenario
 from .base import Condition, Facts, Variables
 
+LARGEST_DEGREE = 8_192
+"""models/strategy.py allows no degree beyond."""
 VOCABULARY_PADDING = 64
 """Engines pad the vocabulary to a multiple of this (vLLM VocabParallelEmbedding)."""
 
@@ -145,7 +147,7 @@ def _divides(id: str, degree: str, total: int, what: str, key: str) -> Condition
 
 def _kv_heads(heads: int) -> Condition:
     def post(v: Variables) -> None:
-        _restrict(v, "tensor", {*divisors(heads), *range(heads, v.largest + 1, heads)})
+        _restrict(v, "tensor", {*divisors(heads), *range(heads, min(v.largest, LARGEST_DEGREE) + 1, heads)})
 
     def explain(f: Facts) -> tuple[str, str]:
         t = f["tensor"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +28,10 @@ class Grid:
     def __len__(self) -> int:
         return len(self.engines)
 
+    def at(self, rows: NDArray[np.intp]) -> Grid:
+        """Some of the rows, by index."""
+        return Grid(self.strategies[rows], self.engines[rows], self.choice[rows])
+
     def part(self, rows: slice) -> Grid:
         """Some of the rows."""
         return Grid(self.strategies[rows], self.engines[rows], self.choice[rows])
@@ -39,21 +42,26 @@ def make_grid(
     strategies: Integers,
     *,
     engines: int | None = None,
-    choices: Sequence[int | None] = (),
+    batch: int | None = None,
+    token_budget: int | None = None,
 ) -> Grid:
     """Every strategy with every engine count that the nodes and the load allow, and every batch or budget.
 
     `engines` takes the place of the counts, whether they can be placed or not; so does 1 for a strategy without any.
-    `choices` are added to the batches or budgets.
+    A batch or token budget asked for is added to the grid.
     """
     base, counts = _engine_counts(scenario, strategies)
     if engines is not None or not len(base):
         base, counts = np.arange(len(strategies)), np.full(len(strategies), engines or 1)
-    extra = [choice for choice in choices if choice is not None]
-    if scenario.workload.concurrency and scenario.workload.decodes:
-        index, choice = _budgets(scenario, strategies[base], counts, extra)
+    work = scenario.workload
+    if work.concurrency and work.decodes:
+        asked = [] if token_budget is None else [token_budget]
+        index, choice = _budgets(scenario, strategies[base], counts, asked)
     else:
-        index, choice = _micro_batches(scenario, strategies[base], counts, extra)
+        asked = [batch] if batch is not None and not work.decodes else []
+        if token_budget is not None and token_budget % work.input_tokens.max == 0:
+            asked.append(token_budget // work.input_tokens.max)
+        index, choice = _micro_batches(scenario, strategies[base], counts, asked)
     return Grid(strategies[base][index], counts[index], choice)
 
 

@@ -42,7 +42,7 @@ def expert_exchange(rows: Rows, tokens: Column) -> Column:
     s = rows.setting
     total = _one_way(rows, tokens, s.dispatch_bytes) + _one_way(rows, tokens, s.plain_bytes)
     group_tokens = tokens * rows.context * rows.data
-    gathered = group_tokens * np.minimum(1.0, s.per_token / rows.expert) * s.hidden
+    gathered = group_tokens * np.minimum(1.0, s.per_token * rows.imbalance / rows.expert) * s.hidden
     sliced = gathered * (s.dispatch_bytes + s.plain_bytes) / 2
     return total + all_reduce(rows, sliced, rows.expert_tensor, in_switch=False)
 
@@ -61,7 +61,7 @@ def _one_way(rows: Rows, tokens: Column, element_bytes: float) -> Column:
     fitted = s.latencies.exchange * (e / 8) ** s.latencies.exchange_growth
     latency = np.maximum(fitted, np.where(crosses, s.between.latency, s.inside.latency))
     moving = np.where(crosses, np.maximum(within, across), within)
-    return np.where(e > 1, (1 - s.efficiency.overlap) * moving + latency, 0.0)
+    return np.where(e > 1, (1 - s.efficiency.overlap) * rows.imbalance * moving + latency, 0.0)
 
 
 def context_exchange(rows: Rows, prompt_tokens: Column) -> Column:

@@ -53,7 +53,7 @@ def _activations(rows: Rows, budget: Column) -> Column:
     peak = budget * s.plain_bytes * (6 * s.hidden + 2 * widest)
     if not s.experts:
         return np.maximum(peak, reserves.activation_dense)
-    arriving = budget * rows.context * rows.data * s.per_token / rows.expert
+    arriving = budget * rows.context * rows.data * s.per_token * rows.imbalance / rows.expert
     peak = peak + arriving * s.plain_bytes * (s.hidden + 2 * s.expert_width / rows.expert_tensor)
     return np.maximum(peak, reserves.activation_experts)
 

@@ -24,15 +24,14 @@ class Program:
         self.zero = np.zeros(len(rows))
         self.prompt, self.answer = rows.setting.prompt, rows.setting.answer
 
-    def split(self, reference: LayerTimes, memory: MemoryParts) -> None:
-        """Choose the stages by the reference pass."""
+    def split(self, passes: tuple[LayerTimes, ...], memory: MemoryParts) -> None:
+        """Choose the stages by these passes, in their order."""
         self.memory = memory
         if self.ideal:
             self.stage_of_layer = np.empty((len(self.rows), 0), dtype=np.int16)
             self.stages = IdealStages(self.rows)
             return
-        usable = self.s.scenario.hardware.usable_memory
-        self.stage_of_layer = split_stages(self.rows, reference, memory, usable)
+        self.stage_of_layer = split_stages(self.rows, passes, memory, self.s.room)
         self.stages = Stages.of(self.rows, self.stage_of_layer)
 
     def run(self, work: Pass) -> LayerTimes:
@@ -88,10 +87,10 @@ class PrefillOnly(Program):
         self.budget = np.ceil(batch * self.prompt.max / rows.context)
         held = batch * np.minimum(self.turns, rows.pipeline)
         mean = self.run(self.mean_prompts(batch))
-        self.split(mean, memory_parts(rows, held, self.budget))
+        longest = self.run(self.prompts(batch, self.prompt.max, self.prompt.max**2))
+        self.split((mean, longest), memory_parts(rows, held, self.budget))
         self.mean = self.makespan(self.stages.times(mean)[0], self.turns)
-        longest = self.prompts(batch, self.prompt.max, self.prompt.max**2)
-        self.longest = self.makespan(self.stages.times(self.run(longest))[0], self.turns)
+        self.longest = self.makespan(self.stages.times(longest)[0], self.turns)
 
     def columns(self) -> dict[str, Column]:
         """The priced columns."""
@@ -123,12 +122,14 @@ class StaticBatch(Program):
         self.turns = np.ceil(rows.group_sequences / prompts)
         self.budget = prompts * self.prompt.max
         decode = self.run(self.decode(self.batch))
-        self.split(decode, memory_parts(rows, rows.group_sequences, self.budget))
+        longest = self.run(self.prompts(prompts, self.prompt.max, self.prompt.max**2))
+        largest = np.maximum(self.budget, self.batch)
+        self.split((decode, longest), memory_parts(rows, rows.group_sequences, largest))
         slowest, total = self.stages.times(decode)
         self.tpot = np.maximum(total, self.decode_count * slowest)
         mean = self.stages.times(self.run(self.mean_prompts(prompts)))[0]
-        longest = self.stages.times(self.run(self.prompts(prompts, self.prompt.max, self.prompt.max**2)))[0]
-        self.mean, self.longest = self.makespan(mean, self.turns), self.makespan(longest, self.turns)
+        self.mean = self.makespan(mean, self.turns)
+        self.longest = self.makespan(self.stages.times(longest)[0], self.turns)
 
     def columns(self) -> dict[str, Column]:
         """The priced columns."""
@@ -158,22 +159,25 @@ class ClosedLoop(Program):
         super().__init__(rows, times, ideal)
         self.budget = budget
         self.batch, self.turns = self.decode_turns()
-        mixed = self._mixed()
+        mixed, others = self._mixed(self.batch), self._mixed(self.batch - 1)
         self.load = self.batch + mixed.prompt
-        reference = self.run(mixed)
-        self.split(reference, memory_parts(rows, self.batch * self.turns, budget))
-        self.mixed_slowest, total = self.stages.times(reference)
-        self.tpot = np.maximum(total, self.turns * self.mixed_slowest)
+        average, full = self.run(mixed), self._full(self.prompt.max, self.prompt.max**2)
+        self.split((average, full[0]), memory_parts(rows, self.batch * self.turns, budget))
+        self.mixed_slowest, total = self.stages.times(average)
+        self.period = np.maximum(total, self.turns * self.mixed_slowest)
+        slowest, total = self.stages.times(self.run(others))
+        self.tpot = np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
         self.decode_slowest = self.stages.times(self.run(self.decode(self.batch)))[0]
+        self.ttft = self._ttft(*full)
 
     def _chunks(self, length: float) -> tuple[Column, Column]:
         """(prompt tokens per pass, passes per prompt)."""
         chunk = np.minimum(length, self.budget - self.batch)
         return chunk, np.ceil(length / chunk)
 
-    def _mixed(self) -> Pass:
-        """The average iteration: each sequence brings a new prompt once per answer."""
-        starting = self.batch / self.answer.mean
+    def _mixed(self, bringing: Column) -> Pass:
+        """The average iteration in which so many sequences bring a new prompt once per answer."""
+        starting = bringing / self.answer.mean
         _, chunks = self._chunks(self.prompt.mean)
         full, sliding = pairs_of(self.s, self.prompt.mean, self.prompt.mean_square)
         prefix = prefix_of(self.s, self.prompt.mean, chunks)
@@ -185,8 +189,8 @@ class ClosedLoop(Program):
         work.prompt_share = np.minimum(1.0, starting * chunks)
         return work
 
-    def _ttft(self, length: float, mean_square: float) -> Column:
-        """Start-up, the prompt's own passes at the full budget, and the averaged opening burst."""
+    def _full(self, length: float, mean_square: float) -> tuple[LayerTimes, Column]:
+        """(a pass that carries as much of one prompt as the budget allows, passes per prompt)."""
         chunk, chunks = self._chunks(length)
         full, sliding = pairs_of(self.s, length, mean_square)
         prefix = prefix_of(self.s, length, chunks)
@@ -196,7 +200,11 @@ class ClosedLoop(Program):
         work.prefix = (prefix[0] / chunks, prefix[1] / chunks)
         work.logits = self.batch + 1
         work.prompt_share = self.zero + 1
-        slowest, total = self.stages.times(self.run(work))
+        return self.run(work), chunks
+
+    def _ttft(self, full: LayerTimes, chunks: Column) -> Column:
+        """Start-up, the prompt's own passes at the full budget, and the averaged opening burst."""
+        slowest, total = self.stages.times(full)
         prompt = chunks * np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
         burst = 0.5 / self.s.scenario.workload.requests_per_client
         wait = burst * self.rows.group_sequences * chunks * (slowest - self.decode_slowest)
@@ -206,18 +214,18 @@ class ClosedLoop(Program):
 
     def columns(self) -> dict[str, Column]:
         """The priced columns."""
-        ttft = self._ttft(self.prompt.max, self.prompt.max**2)
         fixed = self.prompt.min == self.prompt.max
-        output = self.s.scenario.workload.sequences / self.tpot
+        mean = self.ttft if fixed else self._ttft(*self._full(self.prompt.mean, self.prompt.mean_square))
+        output = self.s.scenario.workload.sequences / self.period
         return {
             "batch": self.batch,
             "micro_batches": self.turns,
             "in_flight": self.rows.engine_sequences,
             "token_budget": self.budget,
-            "ttft": ttft,
-            "ttft_mean": ttft if fixed else self._ttft(self.prompt.mean, self.prompt.mean_square),
+            "ttft": self.ttft,
+            "ttft_mean": mean,
             "tpot": self.tpot,
-            "request_latency": ttft + (self.answer.max - 1) * self.tpot,
+            "request_latency": self.ttft + (self.answer.max - 1) * self.tpot,
             "requests_rate": output / self.answer.mean,
             "output_rate": output,
             "input_rate": output / self.answer.mean * self.prompt.mean,

@@ -86,10 +86,10 @@ class Rows:
 
     @cached_property
     def imbalance(self) -> Column:
-        """Gamma: load of the busiest expert rank over the mean."""
+        """Gamma: load of the busiest expert rank over the mean; e ranks cannot be more uneven than e."""
         routing, experts = self.setting.scenario.workload.routing, self.setting.experts
         ranks, index = np.unique(self.expert.astype(np.int64), return_inverse=True)
-        return np.array([routing.factor(experts, int(r)) for r in ranks], dtype=np.float64)[index]
+        return np.array([min(routing.factor(experts, int(r)), int(r)) for r in ranks], dtype=np.float64)[index]
 
     def kv_width(self, element_bytes: float) -> Column:
         """Kappa: KV bytes per token, layer and rank. Latent attention is not divided by tensor."""

@@ -60,6 +60,13 @@ class Setting:
     latencies: Latencies
 
     @property
+    def room(self) -> int:
+        """Bytes that a GPU may hold: the card's usable ones, or fewer if the scenario requires that."""
+        required = self.scenario.requirements.memory_per_gpu
+        usable = self.scenario.hardware.usable_memory
+        return usable if required is None else min(usable, int(required))
+
+    @property
     def prompt(self) -> Lengths:
         """Prompt lengths."""
         return self.scenario.workload.input_tokens

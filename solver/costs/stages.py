@@ -1,13 +1,14 @@
-"""Layers onto pipeline stages: the contiguous split with the shortest slowest stage that fits the cards, exactly.
+"""Layers onto pipeline stages: contiguous splits with the shortest slowest stage that fit the cards, exactly.
 
-The split is found by walking the layers under a bound on the stage time: greedy filling meets a bound if any split
-does (all costs are positive and add up along the layers). The bound is then tightened until the next smaller value
-is proved out of reach.
+First the reference pass decides, then among the splits that are as good the second pass, then the fullest stage. Each
+is found by walking the layers under bounds on every stage: greedy filling meets the bounds if any split does, because
+all costs are positive and add up along the layers. A bound is tightened until the next smaller value is out of reach.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from .rows import Column, Rows
 
 _TIGHT = 1e-9
 """Relative step below which two stage times are the same."""
+_SAME = 1e-12
+"""Relative rounding that a bound which was just reached must allow."""
 
 
 @dataclass
@@ -38,28 +41,42 @@ class Load:
         return Load(self.layers[:, index], self.first[index], self.last[index], (inside[index], across[index]))
 
 
-def split_stages(rows: Rows, reference: LayerTimes, memory: MemoryParts, usable: int) -> NDArray[np.int16]:
-    """Stage of each layer, shape (rows, layers)."""
-    count = len(rows)
-    zero = np.zeros(count)
-    send = tuple(stage_send(rows, reference.tokens, np.full(count, crosses)) for crosses in (False, True))
-    time = Load(reference.layers, zero, reference.head, (send[0], send[1]))
-    full = zero + memory.first, zero + memory.last
-    size = Load(memory.weights + memory.kv, *full, (zero, zero))
-    # Two bytes are kept for rounding weights and cache up.
-    room = usable - np.ceil(memory.activations) - np.ceil(memory.reserve) - 2.0
-    result = np.zeros((count, len(rows.setting.layer_kinds)), dtype=np.int16)
+def split_stages(rows: Rows, passes: tuple[LayerTimes, ...], memory: MemoryParts, usable: int) -> NDArray[np.int16]:
+    """Stage of each layer, shape (rows, layers). `passes` decide in their order, then the fullest stage does."""
+    result = np.zeros((len(rows), len(rows.setting.layer_kinds)), dtype=np.int16)
     several = np.flatnonzero(rows.pipeline > 1)
     if not len(several):
         return result
-    grid = _Grid.of(rows, several)
-    stages, worst = _tightest(grid, time.take(several), size.take(several), room[several])
+    grid, zero = _Grid.of(rows, several), np.zeros(len(rows))
+    size = Load(memory.weights + memory.kv, zero + memory.first, zero + memory.last, (zero, zero)).take(several)
+    # Two bytes are kept for rounding weights and cache up.
+    room = (usable - np.ceil(memory.activations) - np.ceil(memory.reserve) - 2.0)[several]
+    stages, worst = _lexicographic(grid, [_time_load(rows, one).take(several) for one in passes], size, room)
     homeless = np.flatnonzero(np.isinf(worst))
     if len(homeless):
-        part, load = grid.take(homeless), size.take(several[homeless])
-        stages[homeless], _ = _tightest(part, load, load, np.full(len(homeless), np.inf))
+        stages[homeless], _ = _tightest(grid.take(homeless), size.take(homeless), [])
     result[several] = stages
     return result
+
+
+def _time_load(rows: Rows, times: LayerTimes) -> Load:
+    inside, across = (stage_send(rows, times.tokens, np.full(len(rows), crosses)) for crosses in (False, True))
+    return Load(times.layers, np.zeros(len(rows)), times.head, (inside, across))
+
+
+def _lexicographic(grid: _Grid, times: list[Load], size: Load, room: Column) -> tuple[NDArray[np.int16], Column]:
+    """The split of least worst times in their order, then of least worst size; infinite where none fits."""
+    caps: list[tuple[Load, Column]] = [(size, room)]
+    stages, worst = _tightest(grid, times[0], caps)
+    first, open_ = worst, np.flatnonzero(np.isfinite(worst))
+    for done, goal in pairwise([*times, size]):
+        caps = [(load, bound) for load, bound in caps if load is not goal]
+        caps.append((done, worst * (1 + _SAME)))
+        kept = [(load.take(open_), bound[open_]) for load, bound in caps]
+        stages[open_], reached = _tightest(grid.take(open_), goal.take(open_), kept)
+        worst = np.full(len(worst), np.inf)
+        worst[open_] = reached
+    return stages, first
 
 
 @dataclass
@@ -81,19 +98,23 @@ class _Grid:
         return _Grid(self.kinds, self.pipeline[index], self.leaves[:, index])
 
 
-def _tightest(grid: _Grid, time: Load, size: Load, room: Column) -> tuple[NDArray[np.int16], Column]:
-    """The split of least worst `time` with `size` within `room`; infinite where none fits."""
+Caps = list[tuple[Load, Column]]
+"""Loads that every stage must keep within a bound."""
+
+
+def _tightest(grid: _Grid, goal: Load, caps: Caps) -> tuple[NDArray[np.int16], Column]:
+    """The split of least worst `goal` within the caps; infinite where none fits."""
     rows = len(grid.pipeline)
-    counts = np.bincount(grid.kinds, minlength=len(time.layers)).astype(np.float64)
-    total = counts @ time.layers + time.first + time.last
-    low = np.maximum(total / grid.pipeline, time.layers.max(axis=0)) * (1 - _TIGHT)
-    stages, best = _walk(grid, time, size, np.full(rows, np.inf), room)
+    counts = np.bincount(grid.kinds, minlength=len(goal.layers)).astype(np.float64)
+    total = counts @ goal.layers + goal.first + goal.last
+    low = np.maximum(total / grid.pipeline, goal.layers.max(axis=0)) * (1 - _TIGHT)
+    stages, best = _walk(grid, [(goal, np.full(rows, np.inf)), *caps])
     open_ = np.flatnonzero(np.isfinite(best))
     aim_low = True
     while len(open_):
-        middle = (low[open_] + best[open_]) / 2
-        bound = middle if aim_low else best[open_] * (1 - _TIGHT)
-        found, worst = _walk(grid.take(open_), time.take(open_), size.take(open_), bound, room[open_])
+        bound = (low[open_] + best[open_]) / 2 if aim_low else best[open_] * (1 - _TIGHT)
+        kept = [(load.take(open_), cap[open_]) for load, cap in caps]
+        found, worst = _walk(grid.take(open_), [(goal.take(open_), bound), *kept])
         better = np.isfinite(worst)
         stages[open_[better]], best[open_[better]] = found[better], worst[better]
         low[open_[~better]] = bound[~better]
@@ -102,41 +123,39 @@ def _tightest(grid: _Grid, time: Load, size: Load, room: Column) -> tuple[NDArra
     return stages, best
 
 
-def _walk(grid: _Grid, time: Load, size: Load, bound: Column, room: Column) -> tuple[NDArray[np.int16], Column]:
+def _walk(grid: _Grid, caps: Caps) -> tuple[NDArray[np.int16], Column]:
     """Fill stages greedily under the bounds.
 
-    Returns the stage of each layer and the worst stage time reached; infinite where the fill fails.
+    Returns the stage of each layer and the worst of the first load; infinite where the fill fails.
     """
-    rows, layers = len(grid.pipeline), len(grid.kinds)
-    everyone = np.arange(rows)
+    rows, layers, last = len(grid.pipeline), len(grid.kinds), grid.pipeline - 1
     stage = np.zeros(rows, dtype=np.int64)
-    last = grid.pipeline - 1
-    spent = time.first + _end(grid, time, stage, everyone)
-    held = size.first + _end(grid, size, stage, everyone)
-    empty = np.ones(rows, dtype=bool)
-    worst = np.zeros(rows)
-    failed = np.zeros(rows, dtype=bool)
+    held = [load.first + _end(grid, load, stage) for load, _ in caps]
+    worst, failed = np.zeros(rows), np.zeros(rows, dtype=bool)
     result = np.empty((rows, layers), dtype=np.int16)
     for layer, kind in enumerate(grid.kinds):
-        cost, bytes_ = time.layers[kind], size.layers[kind]
-        over = (spent + cost > bound) | (held + bytes_ > room)
-        move = (over | (layers - layer <= last - stage)) & ~empty & (stage < last)
-        if move.any():
-            worst = np.where(move, np.maximum(worst, spent), worst)
-            stage = stage + move
-            spent = np.where(move, _end(grid, time, stage, everyone), spent)
-            held = np.where(move, _end(grid, size, stage, everyone), held)
-        spent, held = spent + cost, held + bytes_
-        failed |= (spent > bound) | (held > room)
-        empty[:] = False
+        if layer:  # no stage is left empty
+            move = layers - layer <= last - stage
+            for (load, bound), so_far in zip(caps, held, strict=True):
+                move |= so_far + load.layers[kind] > bound
+            move &= stage < last
+            if move.any():
+                worst = np.where(move, np.maximum(worst, held[0]), worst)
+                stage = stage + move
+                held = [
+                    np.where(move, _end(grid, load, stage), so_far)
+                    for (load, _), so_far in zip(caps, held, strict=True)
+                ]
+        held = [so_far + load.layers[kind] for (load, _), so_far in zip(caps, held, strict=True)]
+        for (_, bound), so_far in zip(caps, held, strict=True):
+            failed |= so_far > bound
         result[:, layer] = stage
-    worst = np.maximum(worst, spent)
-    return result, np.where(failed | (stage < last), np.inf, worst)
+    return result, np.where(failed | (stage < last), np.inf, np.maximum(worst, held[0]))
 
 
-def _end(grid: _Grid, load: Load, stage: NDArray[np.int64], everyone: NDArray[np.intp]) -> Column:
+def _end(grid: _Grid, load: Load, stage: NDArray[np.int64]) -> Column:
     """What a stage carries before any layer: the head on the last one, the send on the others."""
-    across = grid.leaves[np.minimum(stage, len(grid.leaves) - 1), everyone]
+    across = grid.leaves[np.minimum(stage, len(grid.leaves) - 1), np.arange(len(stage))]
     return np.where(stage == grid.pipeline - 1, load.last, np.where(across, load.send[1], load.send[0]))
 
 

@@ -139,7 +139,7 @@ def routing_load(workload: Workload, experts: int, ranks: int) -> float:
         return 1.0
     exponent = workload.routing.zipf
     if exponent is None:
-        return 1.0 if workload.routing.imbalance is None else workload.routing.imbalance
+        return 1.0 if workload.routing.imbalance is None else min(workload.routing.imbalance, float(ranks))
     if experts > MOST_POPULARITIES:
         raise ValueError(f"{experts:,} experts are more than the {MOST_POPULARITIES:,} that can be summed")
     popularity = [1.0 / (place + 1) ** exponent for place in range(experts)]

@@ -17,6 +17,7 @@ class Links:
         self.outside = card.network_link if hardware.network_link is None else hardware.network_link
         self.cut, self.shapes = deployment.cut, deployment.shapes
         self.efficiency, self.latencies = deployment.scenario.efficiency, deployment.scenario.latencies
+        self.uneven = deployment.routing_load
         self.visible = 1.0 - self.efficiency.overlap
 
     def _link(self, crosses: bool) -> Link:
@@ -68,13 +69,13 @@ class Links:
             time = row * visits * (1 - 1 / ranks) / (rate * self.efficiency.exchange_link)
             if nodes > 1:
                 time = max(time, row * remote / (self.outside.bandwidth * self.efficiency.exchange_link))
-            seconds += self.visible * time + max(start, self._link(nodes > 1).latency)
+            seconds += self.visible * self.uneven * time + max(start, self._link(nodes > 1).latency)
         return seconds
 
     def expert_tensor(self, group_tokens: float) -> float:
         """The all-gather and reduce-scatter of an expert's columns, for the tokens of the stage group."""
         ranks = self.cut.expert_tensor
-        here = min(1.0, self.shapes.per_token / self.cut.expert)
+        here = min(1.0, self.uneven * self.shapes.per_token / self.cut.expert)
         element = (self._dispatch_bytes + self.shapes.activation_bytes) / 2
         size = group_tokens * here * self.shapes.hidden * element
         return self.all_reduce(size, ranks, self.cut.crosses(ranks), in_switch=False)

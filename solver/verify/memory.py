@@ -103,12 +103,14 @@ class MemoryOf:
     def activations(self) -> int:
         """Peak of the largest pass, at least the measured floor."""
         shapes, cut, budget = self.shapes, self.cut, self.deployment.token_budget
+        if self.deployment.program == "static batch":
+            budget = max(budget, self.deployment.batch)
         reserves, element = self.deployment.scenario.reserves, shapes.activation_bytes
         widest = max(shapes.heads * shapes.head_dim, shapes.dense_width)
         peak = budget * element * (6 * shapes.hidden + 2 * widest / cut.tensor)
         if not shapes.experts:
             return math.ceil(max(reserves.activation_dense, peak))
-        routed = budget * cut.context * cut.data * shapes.per_token / cut.expert
+        routed = budget * cut.context * cut.data * self.deployment.routing_load * shapes.per_token / cut.expert
         peak += routed * element * (shapes.hidden + 2 * shapes.expert_width / cut.expert_tensor)
         return math.ceil(max(reserves.activation_experts, peak))
 

@@ -81,16 +81,17 @@ class Program:
         size = min(tokens, room)
         return size, math.ceil(tokens / size)
 
-    def mixed_pass(self) -> Pass:
-        """The average iteration of the closed loop."""
-        arriving = self.deployment.batch / self.answer_mean
+    def mixed_pass(self, bringing: int | None = None) -> Pass:
+        """mixed(b): the iteration of the closed loop in which b sequences (else all) bring a prompt per answer."""
+        bringing = self.deployment.batch if bringing is None else bringing
+        arriving = bringing / self.answer_mean
         pairs = self.prompt_pairs(self.prompt_mean, self.prompt_square)
         _, count = self.chunks(self.prompt_mean)
         prefix = self.prompt_prefix(self.prompt_mean, count)
         return Pass(
             decoding=self.deployment.batch,
             reach=self.reach,
-            prompt=self.deployment.batch * self.prompt_mean / self.answer_mean,
+            prompt=bringing * self.prompt_mean / self.answer_mean,
             pairs=(arriving * pairs[0], arriving * pairs[1]),
             prefix=(arriving * prefix[0], arriving * prefix[1]),
             logits=self.deployment.batch + arriving,
@@ -130,7 +131,7 @@ class Program:
         return rounds * longest, rounds * average
 
     def _token_time(self, load: Pass) -> float:
-        """TPOT where a pass decodes: the pipeline's length, or its slowest stage for every micro-batch."""
+        """One round of a pass: the pipeline's length, or its slowest stage for every micro-batch."""
         stages = self.forward.stages(load)
         return max(sum(stages), self.deployment.micro_batches * max(stages))
 
@@ -152,9 +153,12 @@ class Program:
         if deployment.program == "closed loop":
             longest = self._closed_loop_ttft(self.longest, self.longest**2)
             average = self._closed_loop_ttft(self.prompt_mean, self.prompt_square)
-            tpot = self._token_time(self.mixed_pass())
-            output: float | None = held / tpot
-            requests = held / tpot / self.answer_mean
+            period = self._token_time(self.mixed_pass())
+            others = self.forward.stages(self.mixed_pass(deployment.batch - 1))
+            in_turn = (deployment.micro_batches - 1) * max(self.forward.stages(self.mixed_pass()))
+            tpot = max(sum(others), max(others) + in_turn)
+            output: float | None = held / period
+            requests = held / period / self.answer_mean
         elif deployment.program == "static batch":
             longest, average = self.prompts_alone()
             tpot = self._token_time(self.decode_pass())

@@ -210,7 +210,7 @@ def read_shapes(scenario: Scenario) -> Shapes:
         node_limit=x.node_limit if x else None,
         weight_bytes=ELEMENT_BYTES[precision.weights],
         expert_bytes=ELEMENT_BYTES[expert_format],
-        activation_bytes=ELEMENT_BYTES[precision.activations],
+        activation_bytes=max(2.0, ELEMENT_BYTES[precision.activations]),
         kv_bytes=ELEMENT_BYTES[precision.kv_cache],
         weight_format=precision.weights,
         expert_format=expert_format,

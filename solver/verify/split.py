@@ -32,7 +32,10 @@ def _exists(deployment: Deployment, ends: list[float], times: list[float], ceili
     later, so one pointer moves over the ends only once per stage.
     """
     memory, layers, stages = MemoryOf(deployment), deployment.shapes.layers, deployment.cut.pipeline
-    room = usable(deployment.scenario.hardware) - ROUNDING
+    required = deployment.scenario.requirements.memory_per_gpu
+    room: float = usable(deployment.scenario.hardware) - ROUNDING
+    if required is not None:
+        room = min(room, required - ROUNDING)
     held = list(accumulate((sum(memory.kinds[layer]) for layer in layers), initial=0.0))
     reached = [True] + [False] * len(layers)
     for stage in range(stages):
