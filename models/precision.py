@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .base import Model
+from .base import Model, Positive
 from .hardware import Accelerator, Number
 
 Format = Literal["fp32", "bf16", "fp16", "fp8", "int8", "fp4", "int4", "mxfp4", "nvfp4"]
@@ -31,6 +31,7 @@ class Precision(Model):
     experts: Format | None = Field(default=None, description="routed and shared expert matrices; absent: as weights")
     activations: Format = Field(default="bf16", description="residual stream and what ranks exchange")
     kv_cache: Format = Field(default="bf16", description="keys and values")
+    block: Positive | None = Field(default=None, description="columns that share one scale in a block-fp8 checkpoint")
 
     @property
     def weight_bytes(self) -> float:

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from . import catalog, counts
 from .base import Model
 from .constants import Efficiency, Latencies, Reserves
+from .engine_profile import EngineProfile
 from .errors import InputError
 from .hardware import Hardware
 from .precision import Precision
@@ -60,6 +61,9 @@ class Scenario(Model):
         description="share of the best throughput that `balanced` may give up for latency",
     )
     strategy: StrategyBounds = Field(default=StrategyBounds(), description="pins and bounds on the degrees")
+    engine: EngineProfile | None = Field(
+        default=None, description="serving engine (vllm, sglang, trtllm), whose rules and memory then count; or generic"
+    )
     rules: tuple[Rule, ...] = Field(default=(), description="further named conditions; knowledge adds its own")
     knowledge: dict[str, str] = Field(
         default_factory=dict, description="what was taken from knowledge -> the file; set on reading"
@@ -67,6 +71,30 @@ class Scenario(Model):
     efficiency: Efficiency = Field(default=Efficiency(), description="shares of the peaks that operators reach")
     latencies: Latencies = Field(default=Latencies(), description="fixed times; `none` for a pure roofline")
     reserves: Reserves = Field(default=Reserves(), description="memory beside weights and KV cache")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _engine_defaults(cls, data: Any) -> Any:
+        """An engine's memory share and start-up count where the scenario states none."""
+        if not isinstance(data, dict) or not isinstance(data.get("engine"), str):
+            return data
+        name = data["engine"]
+        if name == "generic":
+            return {**data, "engine": None}
+        if name not in catalog.ids("engines"):
+            return data  # reported by the engine's own validator
+        profile = EngineProfile.model_validate(catalog.engine(name))
+        hardware, latencies = data.get("hardware"), data.get("latencies", {})
+        if isinstance(hardware, dict):
+            hardware = {"memory_utilization": profile.memory_utilization, **hardware}
+        if isinstance(latencies, dict):
+            latencies = {"startup": f"{profile.startup} s", **latencies}
+        return {**data, "engine": profile, "hardware": hardware, "latencies": latencies}
+
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _known_engine(cls, value: Any) -> Any:
+        return EngineProfile.model_validate(catalog.engine(value)) if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -88,6 +116,8 @@ class Scenario(Model):
         if isinstance(given, dict) and isinstance(published, dict):
             if "weights" in given:  # a change of format speaks for the experts too, unless it names them
                 published = {key: value for key, value in published.items() if key != "experts"}
+            if given.get("weights", published.get("weights")) != "fp8":
+                published.pop("block", None)
             return {**data, "precision": {**published, **given}}
         return data
 

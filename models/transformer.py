@@ -105,6 +105,9 @@ class Transformer(Model):
 
     id: str = Field(default="inline", description="catalog id, as in llama-3.1-70b")
     name: str = Field(default="described in the scenario", description="published name")
+    architecture: str | None = Field(
+        default=None, description="model class, as in LlamaForCausalLM; engines differ by it"
+    )
     layers: Layers = Field(description="transformer layers")
     hidden: Width = Field(description="elements of the residual stream")
     attention: Attention

@@ -1,4 +1,4 @@
-"""Accelerators and language models as data: one YAML file each, named by its id.
+"""Accelerators, language models and serving engines as data: one YAML file each, named by its id.
 
 `accelerator(id)` and `language_model(id)` read one file, so that a run pays for what it uses.
 """
@@ -15,7 +15,7 @@ from ..errors import InputError
 
 @cache
 def ids(kind: str) -> tuple[str, ...]:
-    """All ids of a kind ("accelerators" or "language_models"), sorted."""
+    """All ids of a kind ("accelerators", "language_models" or "engines"), sorted."""
     folder = files(__name__) / kind
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
 
@@ -38,6 +38,11 @@ def _read(kind: str, name: str) -> dict[str, Any]:
 def accelerator(name: str) -> dict[str, Any]:
     """The raw entry of an accelerator. Raises InputError for an unknown id."""
     return _read("accelerators", name)
+
+
+def engine(name: str) -> dict[str, Any]:
+    """The raw entry of a serving engine. Raises InputError for an unknown id."""
+    return _read("engines", name)
 
 
 def language_model(name: str) -> dict[str, Any]:

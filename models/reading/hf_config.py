@@ -59,7 +59,12 @@ def read_config(path: Path) -> Transformer:
         _refuse_foreign(part, architecture)
     fields = FAMILIES[architecture][0](c)
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
-    shapes = {"id": name or "config", "name": f"{name or 'config'} ({architecture})", **fields}
+    shapes = {
+        "id": name or "config",
+        "name": f"{name or 'config'} ({architecture})",
+        "architecture": architecture,
+        **fields,
+    }
     try:
         formats = precision(c, Transformer.model_validate(shapes))
         _no_second_statement(path, c)

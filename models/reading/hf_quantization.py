@@ -7,6 +7,7 @@ vLLM (`model_executor/layers/quantization/`): which method stores what, and the 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ..transformer import Transformer
 from .hf_fields import Config
@@ -49,7 +50,7 @@ def precision(c: Config, model: Transformer) -> Fields:
     """The fields of a Precision for a model of these shapes."""
     plain = _dtype(c)
     owner = c.owner("quantization_config")
-    formats = {"weights": plain, "activations": plain, "kv_cache": plain}
+    formats: dict[str, Any] = {"weights": plain, "activations": plain, "kv_cache": plain}
     if owner.data.get("quantization_config") is None:
         return formats
     q = owner.inner("quantization_config")
@@ -64,6 +65,9 @@ def precision(c: Config, model: Transformer) -> Fields:
         f"; not quantised: {', '.join(sorted(kept))}" if kept else ""
     )
     formats |= {"weights": plain if "attention" in kept else held, "kv_cache": _kv_cache(q) or plain}
+    blocks = q.items("weight_block_size", int)
+    if held == "fp8" and len(set(blocks)) == 1:
+        formats["block"] = blocks[0]
     if model.experts is None:
         if len(kept & {"attention", "dense"}) == 1:
             raise q.stop("attention and feed-forward in different formats are not modelled", None, _OUT)

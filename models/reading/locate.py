@@ -56,7 +56,7 @@ def _describe(path: Path_, item: Any, missing: bool, tree: Tree, model: type[Bas
         return InputError(f"unknown key '{str(path[-1])[:60]}'", place=tree.place(path, key=True), help=help)
     original = item.get("ctx", {}).get("error")
     if isinstance(original, InputError):
-        return InputError(original.message, place=tree.place(path), help=original.help)
+        return InputError(original.message, place=original.place or tree.place(path), help=original.help)
     message = str(original) if original is not None else item["msg"]
     if kind not in ("quantity", "value_error"):
         message = f"{_shown(item['input'])}: {message[0].lower()}{message[1:]}"

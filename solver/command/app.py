@@ -28,7 +28,7 @@ KnowledgePaths = Annotated[
     list[Path] | None,
     typer.Option("--knowledge", help="A knowledge file or folder laid under the scenario; repeatable."),
 ]
-ScenarioPath = Annotated[Path, typer.Argument(help="A scenario file (YAML or JSON).", show_default=False)]
+ScenarioPath = Annotated[Path, typer.Argument(help="A scenario file (YAML, JSON or Markdown).", show_default=False)]
 
 
 def _version(asked: bool) -> None:
@@ -140,7 +140,7 @@ def catalog_list(
     """All ids that a scenario may name."""
     from ...models import catalog
 
-    kinds = {kind: list(catalog.ids(kind)) for kind in ("accelerators", "language_models")}
+    kinds = {kind: list(catalog.ids(kind)) for kind in ("accelerators", "language_models", "engines")}
     if as_json:
         print(json.dumps(kinds))
         return

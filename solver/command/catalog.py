@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ...models import Accelerator, InputError, catalog, counts
+from ...models.engine_profile import EngineProfile
 from ...models.scenario import named_model
 from ...models.units import show_bytes, show_seconds
 
@@ -36,7 +37,10 @@ def entry(name: str) -> dict[str, Any]:
             },
             **model.model_dump(mode="json", exclude_none=True),
         }
-    everything = (*catalog.ids("accelerators"), *catalog.ids("language_models"))
+    if name in catalog.ids("engines"):
+        profile = EngineProfile.model_validate(catalog.engine(name))
+        return {"kind": "engine", **profile.model_dump(mode="json", exclude_none=True)}
+    everything = [*catalog.ids("accelerators"), *catalog.ids("language_models"), *catalog.ids("engines")]
     near = difflib.get_close_matches(name.lower(), everything, n=3, cutoff=0.5)
     help = f"did you mean {' or '.join(near)}?" if near else "`shardwise catalog list` shows all ids"
     raise InputError(f"nothing in the catalog is called '{name[:60]}'", help=help)

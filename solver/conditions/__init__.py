@@ -8,7 +8,7 @@ experts) are background; the others can be changed by a person.
 from __future__ import annotations
 
 from ...models import Scenario
-from . import limits, pins, resources, rules, structure
+from . import engine, limits, pins, resources, rules, structure
 from .base import Condition, Facts, Limit, Variables
 
 __all__ = ["Condition", "Facts", "Limit", "Variables", "all_conditions", "limits_of", "structural_of"]
@@ -16,7 +16,7 @@ __all__ = ["Condition", "Facts", "Limit", "Variables", "all_conditions", "limits
 
 def structural_of(scenario: Scenario) -> list[Condition]:
     """Conditions on the degrees and the engine count."""
-    sources = (structure, resources, pins, rules)
+    sources = (structure, resources, pins, rules, engine)
     return [condition for source in sources for condition in source.conditions(scenario)]
 
 

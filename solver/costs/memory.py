@@ -25,14 +25,27 @@ class MemoryParts:
 
 def memory_parts(rows: Rows, sequences: Column, budget: Column) -> MemoryParts:
     """Bytes for `sequences` full-length sequences per attention group and passes of `budget` tokens per rank."""
-    s, model = rows.setting, rows.setting.scenario.model
+    s = rows.setting
     weights = np.array([_layer_weights(rows, kind.expert) for kind in s.kinds])
     tokens = s.prompt.max + (s.answer.max if s.scenario.workload.decodes else 0)
     per_token = sequences * rows.kv_width(s.kv_bytes) / rows.context
     kv = np.array([per_token * (min(tokens, s.window) if kind.sliding else tokens) for kind in s.kinds])
-    table = s.vocabulary * s.hidden * s.plain_bytes / rows.tensor
-    head = np.where(rows.pipeline == 1, 0.0, table) if model.tied_embeddings else table
-    return MemoryParts(weights, kv, table, head + s.hidden * s.plain_bytes, _activations(rows, budget), _reserve(rows))
+    first, last = _ends(rows)
+    return MemoryParts(weights, kv, first, last, _activations(rows, budget), _reserve(rows))
+
+
+def _ends(rows: Rows) -> tuple[Column, Column]:
+    """Weights beside the layers: embedding, final norm, LM head, where the engine puts them."""
+    s, model, engine = rows.setting, rows.setting.scenario.model, rows.setting.scenario.engine
+    table = s.vocabulary * s.hidden * s.plain_bytes
+    embedding, head = table / rows.tensor, table / rows.dense_ranks
+    norm, several = s.hidden * s.plain_bytes, rows.pipeline > 1
+    first, last = embedding, norm + (np.where(several, head, 0.0) if model.tied_embeddings else head)
+    if engine is not None and model.architecture in engine.tables_on_both_ends:
+        return first + np.where(several, head, 0.0), last + np.where(several, embedding, 0.0)
+    if engine is not None and model.architecture in engine.head_on_first_stage:
+        return first + np.where(several, head, 0.0), last
+    return first, last
 
 
 def _layer_weights(rows: Rows, expert: bool) -> Column:
@@ -40,10 +53,20 @@ def _layer_weights(rows: Rows, expert: bool) -> Column:
     plain = (s.attention.small + s.scenario.model.norms_per_layer * s.hidden) * s.plain_bytes
     total = rows.attention_matrices * s.weight_bytes + plain
     if not expert:
-        return total + s.dense_weights / rows.tensor * s.weight_bytes
-    one = s.expert_weights / rows.expert_tensor * s.expert_bytes + s.expert_biases * s.plain_bytes
+        return total + s.dense_weights / rows.dense_ranks * s.weight_bytes
+    one = s.expert_weights * _slice(rows) * s.expert_bytes + s.expert_biases * s.plain_bytes
     total = total + s.experts / rows.expert * one + s.router_weights * s.plain_bytes
-    return total + s.shared_weights / rows.tensor * s.expert_bytes
+    return total + s.shared_weights / rows.dense_ranks * s.expert_bytes
+
+
+def _slice(rows: Rows) -> Column:
+    """Share of an expert's columns on one rank; engines pad the slices of mxfp4 experts."""
+    s, engine, share = rows.setting, rows.setting.scenario.engine, 1 / rows.expert_tensor
+    precision = s.scenario.precision
+    if engine is None or not engine.expert_padding or (precision.experts or precision.weights) != "mxfp4":
+        return share
+    padded = np.ceil(s.expert_width * share / engine.expert_padding) * engine.expert_padding / s.expert_width
+    return np.where(rows.expert_tensor > 1, padded, share)
 
 
 def _activations(rows: Rows, budget: Column) -> Column:

@@ -62,6 +62,12 @@ class Rows:
         return np.ceil(self.engine_sequences / self.data)
 
     @cached_property
+    def dense_ranks(self) -> Column:
+        """Ranks that share a dense feed-forward, shared experts and the LM head, as the engine places them."""
+        engine = self.setting.scenario.engine
+        return self.stage_group if engine is not None and engine.dense_ranks == "stage" else self.tensor
+
+    @cached_property
     def kv_heads(self) -> Column:
         """KV heads that one tensor rank holds; replicated when there are more ranks than heads."""
         return np.ceil(self.setting.key_heads / self.tensor)

@@ -15,6 +15,7 @@ from .load import check_load
 from .memory import MemoryOf, check_memory
 from .placement import check_placement
 from .requirements import check_bounds, check_requirements
+from .rules import check_rules
 from .serving import Program, check_predictions
 from .split import check_split
 from .structure import check_degrees, check_division, check_gpus
@@ -36,6 +37,7 @@ def verify(plan: Plan) -> Verification:
         *attempt("placement", check_placement, plan),
         *attempt("coverage", check_coverage, plan),
         *attempt("strategy", check_bounds, plan),
+        *attempt("rules", check_rules, plan),
         *attempt("load", lambda: check_load(plan, read_deployment(plan))),
         *attempt("stages", lambda: check_split(read_deployment(plan))),
         *attempt("memory", lambda: check_memory(plan, MemoryOf(read_deployment(plan)).stages())),

@@ -9,7 +9,7 @@ from shardwise.models.plan import Balance, Plan, Rank
 
 from .deployment import Deployment
 from .forward import Pass
-from .memory import MemoryOf, end_weights, layer_weights
+from .memory import MemoryOf, end_weights, layer_weights, sharing
 from .serving import Program
 
 
@@ -23,6 +23,7 @@ class Loads:
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment, self.shapes, self.cut = deployment, deployment.shapes, deployment.cut
+        self.sharing = sharing(deployment)
         self.memory, self.reference = MemoryOf(deployment), Program(deployment).reference_pass()
 
     def held(self, rank: Rank) -> int:
@@ -41,9 +42,9 @@ class Loads:
         experts = rank.experts[1] - rank.experts[0]
         width = (rank.expert_columns[1] - rank.expert_columns[0]) / max(1, self.shapes.expert_width)
         first, last = rank.layers[0] == 0, rank.layers[1] == len(self.shapes.layers)
-        held = end_weights(self.shapes, self.cut.tensor, first, last)
+        held = end_weights(self.shapes, self.sharing, first, last)
         for layer in self.shapes.layers[rank.layers[0] : rank.layers[1]]:
-            held += layer_weights(self.shapes, layer, self.cut.tensor, experts, width)
+            held += layer_weights(self.shapes, layer, self.sharing, experts, width)
         return held
 
     def kv_cache(self, rank: Rank) -> float:

@@ -22,26 +22,65 @@ def usable(hardware: Hardware) -> int:
     return math.floor(hardware.accelerator.memory * hardware.memory_utilization)
 
 
-def layer_weights(shapes: Shapes, layer: Layer, tensor: int, experts: float, width: float) -> float:
+@dataclass(frozen=True)
+class Sharing:
+    """Which ranks share what, as the serving engine places it."""
+
+    tensor: int
+    dense: int
+    """Ranks that share dense feed-forward, shared experts and LM head."""
+    head_first: bool
+    """The first of several stages holds an LM head too."""
+    embedding_last: bool
+    """The last of several stages holds an embedding too."""
+    padding: int
+    """Multiple to which a slice of an expert's columns is padded; 0 for none."""
+
+
+def sharing(deployment: Deployment) -> Sharing:
+    """The engine's placement, or the plain one."""
+    cut, scenario = deployment.cut, deployment.scenario
+    engine, several = scenario.engine, deployment.cut.pipeline > 1
+    if engine is None:
+        return Sharing(cut.tensor, cut.tensor, False, False, 0)
+    both = several and scenario.model.architecture in engine.tables_on_both_ends
+    padded = (scenario.precision.experts or scenario.precision.weights) == "mxfp4" and cut.expert_tensor > 1
+    return Sharing(
+        cut.tensor,
+        cut.group if engine.dense_ranks == "stage" else cut.tensor,
+        both or (several and scenario.model.architecture in engine.head_on_first_stage),
+        both,
+        engine.expert_padding if padded else 0,
+    )
+
+
+def layer_weights(shapes: Shapes, layer: Layer, ranks: Sharing, experts: float, width: float) -> float:
     """Bytes of one layer's weights on a rank that holds `experts` experts and the share `width` of each."""
-    held = shapes.attention_per_rank(tensor) * shapes.weight_bytes
+    held = shapes.attention_per_rank(ranks.tensor) * shapes.weight_bytes
     held += (shapes.small + shapes.norms) * shapes.activation_bytes
     if not layer.expert:
-        return held + shapes.dense_matrices / tensor * shapes.weight_bytes
+        return held + shapes.dense_matrices / ranks.dense * shapes.weight_bytes
+    if ranks.padding:
+        columns = math.ceil(round(width * shapes.expert_width, 6) / ranks.padding) * ranks.padding
+        width = columns / shapes.expert_width
     one = shapes.expert_matrices * width * shapes.expert_bytes
     one += shapes.expert_biases * shapes.activation_bytes
     held += experts * one + shapes.router * shapes.activation_bytes
-    return held + shapes.shared_matrices / tensor * shapes.expert_bytes
+    return held + shapes.shared_matrices / ranks.dense * shapes.expert_bytes
 
 
-def end_weights(shapes: Shapes, tensor: int, first: bool, last: bool) -> float:
+def end_weights(shapes: Shapes, ranks: Sharing, first: bool, last: bool) -> float:
     """Bytes of the embedding on the first stage, of the final norm and the LM head on the last."""
-    table = shapes.vocabulary * shapes.hidden * shapes.activation_bytes / tensor
-    held = table if first else 0.0
+    table = shapes.vocabulary * shapes.hidden * shapes.activation_bytes
+    embedding, head = table / ranks.tensor, table / ranks.dense
+    held = 0.0
+    if first:
+        held += embedding + (head if ranks.head_first else 0.0)
     if last:
         held += shapes.hidden * shapes.activation_bytes
+        held += embedding if ranks.embedding_last else 0.0
         if not (shapes.tied and first):
-            held += table
+            held += head
     return held
 
 
@@ -65,6 +104,7 @@ class MemoryOf:
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment, self.shapes, self.cut = deployment, deployment.shapes, deployment.cut
+        self.sharing = sharing(deployment)
 
     @property
     def sequences(self) -> int:
@@ -93,7 +133,7 @@ class MemoryOf:
         experts, width = shapes.experts / cut.expert, 1 / cut.expert_tensor
         return {
             kind: (
-                layer_weights(shapes, kind, cut.tensor, experts, width),
+                layer_weights(shapes, kind, self.sharing, experts, width),
                 self.sequences * self.layer_cache(kind),
             )
             for kind in set(shapes.layers)
@@ -124,7 +164,7 @@ class MemoryOf:
         """What one GPU of a stage holds if the stage has these layers."""
         kinds = [self.kinds[self.shapes.layers[i]] for i in layers]
         weights = math.fsum(kind[0] for kind in kinds)
-        weights += end_weights(self.shapes, self.cut.tensor, stage == 0, stage == self.cut.pipeline - 1)
+        weights += end_weights(self.shapes, self.sharing, stage == 0, stage == self.cut.pipeline - 1)
         cache = math.fsum(kind[1] for kind in kinds)
         return Held(math.ceil(weights), math.ceil(cache), self.activations, self.reserve)
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from ...models import Plan
-from .given_md import hardware_section, knowledge_section, load_section, model_section, requirements_section
+from .given_md import (
+    engine_section,
+    hardware_section,
+    knowledge_section,
+    load_section,
+    model_section,
+    requirements_section,
+)
 from .layout_md import layout_section
 from .readings_md import readings_section, warnings_of
 from .results_md import (
@@ -29,6 +36,7 @@ def plan_markdown(plan: Plan) -> str:
         model_section(plan.scenario),
         load_section(plan.scenario),
         requirements_section(plan),
+        engine_section(plan.scenario),
         knowledge_section(plan.scenario),
         strategy_section(plan),
         reasons_section(plan),

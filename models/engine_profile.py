@@ -1,0 +1,46 @@
+"""Serving engines: how they place weights and which strategies they can express. Data of one version, with sources."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .base import Model, Natural
+from .units import Seconds, Share
+
+
+class EngineProfile(Model):
+    """One serving engine. Without one (`generic`) every legal strategy counts as expressible."""
+
+    id: str = Field(default="inline", description="catalog id, as in vllm")
+    name: str = Field(description="published name")
+    version: str = Field(description="the version these facts were read from")
+    memory_utilization: Share = Field(gt=0, le=1, description="share of the card it may fill, unless the scenario says")
+    startup: Seconds = Field(description="request handling before the first pass, unless the scenario says")
+    dense_ranks: Literal["attention", "stage"] = Field(
+        default="attention",
+        description="ranks that share dense feed-forward, shared experts and LM head: the tensor ranks of an attention "
+        "group (each data replica holds its own copy), or all ranks of a stage",
+    )
+    expert_split: Literal["free", "whole-stage"] = Field(
+        default="free",
+        description="whole-stage: experts are dealt over all ranks of a stage or sliced over all of them",
+    )
+    attention_data: Literal["free", "all-or-nothing"] = Field(
+        default="free", description="all-or-nothing: with attention data parallelism, tensor is 1"
+    )
+    attention_data_ignored_by: tuple[str, ...] = Field(
+        default=(), description="model classes that accept attention data parallelism and do nothing with it"
+    )
+    context: bool = Field(default=False, description="prompts can be split over context ranks")
+    fp8_block_linear: bool = Field(default=False, description="blocks of fp8 scales divide every dense shard")
+    fp8_block_experts: bool = Field(default=False, description="blocks of fp8 scales divide every expert shard")
+    expert_padding: Natural = Field(default=0, description="a sliced mxfp4 expert's columns are padded to a multiple")
+    head_on_first_stage: tuple[str, ...] = Field(default=(), description="model classes with an LM head on stage 0 too")
+    tables_on_both_ends: tuple[str, ...] = Field(
+        default=(), description="model classes with embedding and LM head on both the first and the last stage"
+    )
+    layer_partition: str | None = Field(default=None, description="what states an uneven stage split")
+    assumed: tuple[str, ...] = Field(default=(), description="figures without a source")
+    sources: dict[str, str] = Field(default_factory=dict, description="figure -> where it was read")

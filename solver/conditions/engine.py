@@ -1,0 +1,103 @@
+"""What a serving engine cannot express, rejects, or wrongly accepts; each is one condition, set by `engine:`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ...models import Scenario
+from ...models.engine_profile import EngineProfile
+from .base import Condition, Facts, Variables
+from .structure import divisors
+
+
+def conditions(scenario: Scenario) -> Iterator[Condition]:
+    """The rules of the scenario's engine."""
+    profile, model = scenario.engine, scenario.model
+    if profile is None:
+        return
+    if not profile.context and not scenario.workload.decodes:
+        yield _equal(profile, "context", "context", "prompts are not split over ranks")
+    if profile.expert_split == "whole-stage" and model.experts is not None:
+        text = "experts are dealt over all ranks of a stage or sliced over all of them, nothing in between"
+        yield _either(profile, "expert_split", "expert", "expert_tensor", text)
+    if profile.attention_data == "all-or-nothing":
+        yield _either(profile, "attention_data", "data", "tensor", "attention data parallelism takes all ranks or none")
+    if model.architecture in profile.attention_data_ignored_by:
+        yield _equal(profile, "attention_data", "data", f"{model.architecture} ignores attention data parallelism")
+    block = scenario.precision.block
+    if block and scenario.precision.weights == "fp8" and profile.fp8_block_linear:
+        yield _allowed(
+            profile,
+            "fp8_block.linear",
+            "tensor",
+            _linear_shards(scenario, block),
+            f"dense shards are multiples of the fp8 block of {block}",
+        )
+    if (
+        block
+        and (scenario.precision.experts or scenario.precision.weights) == "fp8"
+        and profile.fp8_block_experts
+        and model.experts
+    ):
+        width = model.experts.width
+        kept = [s for s in divisors(width) if (width // s) % block == 0]
+        yield _allowed(
+            profile,
+            "fp8_block.experts",
+            "expert_tensor",
+            kept,
+            f"expert shards of {width} columns are multiples of the fp8 block of {block}",
+        )
+
+
+def _linear_shards(scenario: Scenario, block: int) -> list[int]:
+    """Tensor degrees whose shards of every dense matrix are whole blocks."""
+    model = scenario.model
+    latent = model.attention.latent
+    head = latent.nope_dim + latent.rope_dim if latent else model.attention.head_dim or 0
+    widths = [model.attention.heads * head]
+    widths += [model.feed_forward.width] if model.feed_forward else []
+    widths += [model.experts.shared_width] if model.experts and model.experts.shared_width else []
+    return [t for t in divisors(model.attention.heads) if all(w % (t * block) == 0 for w in widths)]
+
+
+def _condition(
+    profile: EngineProfile,
+    name: str,
+    text: str,
+    post: Callable[[Variables], None],
+    explain: Callable[[Facts], tuple[str, str]],
+) -> Condition:
+    return Condition(f"engine.{name}", f"{profile.name} {profile.version}: {text}", "engine", post, explain)
+
+
+def _equal(profile: EngineProfile, name: str, degree: str, text: str) -> Condition:
+    def post(v: Variables) -> None:
+        v.model.add(getattr(v, degree) == 1)
+
+    return _condition(profile, name, text, post, lambda f: (f"{degree} = 1", f"{degree} {f[degree]}"))
+
+
+def _either(profile: EngineProfile, name: str, first: str, second: str, text: str) -> Condition:
+    """One of two degrees is 1."""
+
+    def post(v: Variables) -> None:
+        one = v.model.new_bool_var(f"engine_{name}_{first}_is_one")
+        v.model.add(getattr(v, first) == 1).only_enforce_if(one)
+        v.model.add(getattr(v, first) >= 2).only_enforce_if(~one)
+        v.model.add(getattr(v, second) == 1).only_enforce_if(~one)
+
+    def explain(f: Facts) -> tuple[str, str]:
+        return f"{first} = 1 or {second} = 1", f"{first} {f[first]}, {second} {f[second]}"
+
+    return _condition(profile, name, text, post, explain)
+
+
+def _allowed(profile: EngineProfile, name: str, degree: str, allowed: list[int], text: str) -> Condition:
+    def post(v: Variables) -> None:
+        from ortools.sat.python.cp_model import Domain
+
+        v.model.add_linear_expression_in_domain(getattr(v, degree), Domain.from_values(sorted(allowed)))
+
+    shown = ", ".join(map(str, allowed))
+    return _condition(profile, name, text, post, lambda f: (f"{degree} in {shown}", f"{degree} {f[degree]}"))

@@ -1,0 +1,71 @@
+"""Rules of knowledge files and of the serving engine, judged again in plain arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shardwise.models.plan import Finding, Plan
+from shardwise.models.scenario import Scenario
+from shardwise.models.strategy import Strategy
+
+from .text import rule
+
+
+def check_rules(plan: Plan) -> list[Finding]:
+    """Every rule that holds for the plan's engines."""
+    found = []
+    node = plan.scenario.hardware.gpus_per_node or plan.scenario.hardware.accelerator.gpus_per_node
+    for entry in plan.engines:
+        cut = entry.strategy
+        for one in plan.scenario.rules:
+            if entry.role in one.roles:
+                kept = all(_within(getattr(cut, name), bound) for name, bound in one.bounds.items())
+                kept = kept and all(_inside(cut, group, node) for group in one.inside_node)
+                found.append(rule(f"rules.{one.id}", kept, cut.describe(), one.statement))
+        for name, kept, demand in _engine_rules(plan.scenario, cut):
+            found.append(rule(f"engine.{name}", kept, cut.describe(), demand))
+    return found
+
+
+def _within(value: int, bound: object) -> bool:
+    low, high, some = getattr(bound, "min"), getattr(bound, "max"), getattr(bound, "any_of")  # noqa: B009
+    return (low is None or low <= value) and (high is None or value <= high) and (some is None or value in some)
+
+
+def _inside(cut: Strategy, group: str, node: int) -> bool:
+    engine = cut.tensor * cut.context * cut.data * cut.pipeline
+    block = {
+        "tensor": cut.tensor,
+        "context": cut.tensor * cut.context,
+        "expert": cut.tensor * cut.context * cut.data,
+        "engine": engine,
+    }[group]
+    return engine <= node or (group != "engine" and node % block == 0)
+
+
+def _engine_rules(scenario: Scenario, cut: Strategy) -> Iterator[tuple[str, bool, str]]:
+    profile, model, formats = scenario.engine, scenario.model, scenario.precision
+    if profile is None:
+        return
+    yield "context", profile.context or cut.context == 1, "no context ranks"
+    if profile.expert_split == "whole-stage":
+        yield "expert_split", 1 in (cut.expert, cut.expert_tensor), "experts dealt or sliced, not both"
+    if profile.attention_data == "all-or-nothing":
+        yield "attention_data", 1 in (cut.data, cut.tensor), "data ranks everywhere or nowhere"
+    if model.architecture in profile.attention_data_ignored_by:
+        yield "attention_data", cut.data == 1, "no attention data parallelism"
+    if not formats.block:
+        return
+    if formats.weights == "fp8" and profile.fp8_block_linear:
+        latent, attention = model.attention.latent, model.attention
+        head = (latent.nope_dim + latent.rope_dim) if latent else (attention.head_dim or 0)
+        widths = [attention.heads * head]
+        if model.feed_forward is not None:
+            widths.append(model.feed_forward.width)
+        if model.experts is not None and model.experts.shared_width:
+            widths.append(model.experts.shared_width)
+        whole = all(width / cut.tensor % formats.block == 0 for width in widths)
+        yield "fp8_block.linear", whole, f"dense shards in blocks of {formats.block}"
+    if (formats.experts or formats.weights) == "fp8" and profile.fp8_block_experts and model.experts is not None:
+        whole = model.experts.width / cut.expert_tensor % formats.block == 0
+        yield "fp8_block.experts", whole, f"expert shards in blocks of {formats.block}"
