@@ -119,15 +119,16 @@ def pins(draw: st.DrawFn, share: int = 7) -> dict[str, Any]:
 
 
 @st.composite
-def requirements(draw: st.DrawFn) -> dict[str, Any]:
+def requirements(draw: st.DrawFn, *, decodes: bool) -> dict[str, Any]:
     """Limits that exclude nothing, something or everything."""
     limits = {
         "ttft": st.sampled_from([0.08, 0.2, 1.0]),
-        "tpot": st.sampled_from([0.002, 0.004, 0.02]),
         "request_latency": st.sampled_from([0.1, 0.5, 3.0]),
         "throughput": st.sampled_from([{"tokens": 100}, {"tokens": 3000}, {"requests": 5}, {"input": 1000}]),
-        "throughput_per_gpu": st.sampled_from([{"tokens": 50}, {"tokens": 1000}, {"output": 30}]),
+        "throughput_per_gpu": st.sampled_from([{"tokens": 50}, {"tokens": 1000}, {"requests": 2}]),
     }
+    if decodes:
+        limits["tpot"] = st.sampled_from([0.002, 0.004, 0.02])
     return {name: draw(values) for name, values in limits.items() if draw(st.integers(1, 6)) == 1}
 
 
@@ -137,12 +138,13 @@ OBJECTIVES = ("balanced", "latency", "throughput", "throughput-per-gpu", "fewest
 @st.composite
 def scenarios(draw: st.DrawFn, *, gpus: int, layers: int = 5, limited: bool = False) -> Scenario:
     """Any small scenario; with `limited`, also requirements, scarce memory and objectives."""
+    workload = draw(workloads())
     more: dict[str, Any] = {"strategy": draw(pins()), "hardware": draw(clusters(gpus))}
     if limited:
         memory = draw(st.sampled_from([1e6, 3e6, 1e9, 1e9]))
         more |= {
             "card": {"memory": memory},
-            "requirements": draw(requirements()),
+            "requirements": draw(requirements(decodes=workload["output_tokens"] > 1)),
             "objective": draw(
                 st.just("balanced")
                 | st.sampled_from(OBJECTIVES)
@@ -151,4 +153,4 @@ def scenarios(draw: st.DrawFn, *, gpus: int, layers: int = 5, limited: bool = Fa
             "balance": draw(st.sampled_from([0.0, 0.01, 0.3])),
             "latencies": draw(st.sampled_from(["none", {}, {"startup": 0.01, "iteration": 1e-4}])),
         }
-    return scenario(draw(models(layers)), draw(workloads()), **more)
+    return scenario(draw(models(layers)), workload, **more)

@@ -59,7 +59,7 @@ def engine_section(scenario: Scenario) -> str:
     profile = scenario.engine
     if profile is None:
         text = (
-            "None stated: every legal strategy counts. `engine: vllm`, `sglang` or `trtllm` adds that engine's rules."
+            "Not stated: every legal strategy counts. `engine: vllm`, `sglang` or `trtllm` adds that engine's rules."
         )
         return section("Serving engine", text)
     partition = f"An uneven stage split is stated through `{profile.layer_partition}`."
@@ -86,7 +86,7 @@ def requirements_section(plan: Plan) -> str:
     """The requirements, and how far the plan is from each."""
     wanted = [check for check in plan.checks if check.name.startswith("requirements.")]
     if not wanted:
-        return section("Performance requirements", "None stated.")
+        return section("Performance requirements", "Nothing is required.")
     rows = [(c.statement, c.predicted, "" if c.margin is None else f"{c.margin:+.1%}") for c in wanted]
     return section("Performance requirements", table(("required", "predicted", "margin"), rows))
 

@@ -18,10 +18,11 @@ def conditions(load: dict[str, Any], gpus: int = 1, **more: Any) -> Scenario:
     return given.model_copy(update={"hardware": given.hardware.model_copy(update={"gpus": gpus})})
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 36, 97, 128])
-def test_micro_batches_are_every_distinct_share(count: int) -> None:
+@pytest.mark.parametrize("count", [1, 2, 7, 36, 97, 128, 4097, 10_000])
+def test_micro_batches_are_every_distinct_share_up_to_64(count: int) -> None:
     grid = make_grid(conditions({"batch": count, "input_tokens": 10}), strategy())
-    assert grid.choice.tolist() == sorted({-(-count // turns) for turns in range(1, count + 1)})
+    shares = {turns: -(-count // turns) for turns in range(1, count + 1)}
+    assert grid.choice.tolist() == sorted({b for m, b in shares.items() if b <= 64 or m <= 64})
 
 
 @pytest.mark.parametrize(
@@ -43,18 +44,26 @@ def test_engines_as_far_as_nodes_allow(degrees: dict[str, int], most: int) -> No
     assert sorted(set(grid.engines.tolist())) == list(range(1, most + 1))
 
 
+def test_a_tail_too_small_holds_nothing() -> None:
+    # 14 GPUs: three nodes of 4, and two more; 14/3 = 4 and 14/7 = 2 would be too many
+    for data, most in ((3, 3), (7, 1)):
+        grid = make_grid(conditions({"batch": 100, "input_tokens": 10}, 14), strategy(data=data))
+        assert grid.engines.max() == most
+
+
 def test_a_strategy_that_does_not_fit_has_no_rows() -> None:
     both = np.vstack([strategy(data=12), strategy(data=11)])
     grid = make_grid(conditions({"batch": 100, "input_tokens": 10}, 11), both)
     assert set(grid.strategies[:, 2].tolist()) == {11}
 
 
-def test_what_if_counts_and_batches_are_priced_anyway() -> None:
+def test_what_if_counts_and_choices_are_priced_anyway() -> None:
     scene = conditions({"batch": 5, "input_tokens": 10}, 11)
-    grid = make_grid(scene, strategy(data=12), engines=3, choices=[None, 2, 99])
-    # Q = 2, Q_d = 1: no micro-batch is larger
-    assert (grid.engines.tolist(), grid.choice.tolist()) == ([3], [1])
-    assert make_grid(scene, strategy(), engines=1, choices=[4]).choice.tolist() == [1, 2, 3, 4, 5]
+    assert set(make_grid(scene, strategy(data=12)).engines.tolist()) == {1}  # nothing fits: one, to show what lacks
+    assert make_grid(scene, strategy(data=12), engines=3).engines.tolist() == [3]
+    assert make_grid(scene, strategy(), engines=1, batch=4).choice.tolist() == [1, 2, 3, 4, 5]
+    assert make_grid(scene, strategy(), engines=1, batch=99).choice.tolist() == [1, 2, 3, 5]
+    assert make_grid(scene, strategy(), engines=1, token_budget=40).choice.tolist() == [1, 2, 3, 4, 5]
 
 
 def test_no_engine_and_no_replica_without_a_sequence() -> None:
@@ -76,6 +85,26 @@ def test_no_engine_and_no_replica_without_a_sequence() -> None:
 def test_token_budgets(concurrency: int, input_tokens: int, output_tokens: int, budgets: list[int]) -> None:
     load = {"concurrency": concurrency, "input_tokens": input_tokens, "output_tokens": output_tokens}
     assert make_grid(conditions(load), strategy()).choice.tolist() == budgets
+
+
+def test_budgets_of_a_pipeline() -> None:
+    # 2,000 sequences over two replicas and four stages: B = 250, and 250·(1 + 1) tokens per pass
+    load = {"concurrency": 2000, "input_tokens": 100, "output_tokens": 100}
+    grid = make_grid(conditions(load, 8), strategy(data=2, pipeline=4))
+    assert grid.choice.tolist() == [2**k for k in range(9, 16)]
+    # four sequences over eight stages, one each: 1·(1 + 32,767) is just carried by 32,768
+    for prompt, largest in ((65_534, 32_768), (65_536, 65_536)):
+        load = {"concurrency": 4, "input_tokens": prompt, "output_tokens": 2}
+        assert make_grid(conditions(load, 8), strategy(pipeline=8)).choice.max() == largest
+
+
+def test_a_static_batch_chooses_the_micro_batch_of_its_prompts() -> None:
+    load = {"batch": 5, "input_tokens": 10, "output_tokens": 4}
+    assert make_grid(conditions(load), strategy()).choice.tolist() == [1, 2, 3, 5]
+    load = {"concurrency": 5, "input_tokens": 10}
+    assert make_grid(conditions(load), strategy()).choice.tolist() == [1, 2, 3, 5]
+    pinned = conditions({"batch": 5, "input_tokens": 10}, strategy={"batch": {"max": 4}})
+    assert make_grid(pinned, strategy()).choice.tolist() == [1, 2, 3, 4, 5]
 
 
 def test_pinned_budgets_are_added_and_named() -> None:

@@ -55,6 +55,7 @@ def test_all_reduce(node: int, degrees: dict[str, int], inside: dict[str, Any], 
 def test_link_efficiency_and_overlap_act_on_the_bytes() -> None:
     scene = scenario(DENSE, efficiency={"link": 0.5, "overlap": 0.25})
     assert communication(scene, TEN, tensor=4) == approx(2 * 3 / 0.5 * 0.75)
+    assert communication(scene, TEN, tensor=8) == approx(2 * (3 + 5) / 0.5 * 0.75)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,7 @@ def test_growth_of_the_fitted_latency() -> None:
         ({"tensor": 2, "data": 2, "expert": 4}, 2, {}, 1.5 + 1.5 + 2),
         # e 2, s 2: half leave, 2·200/100; then 40·min(1, 2/2)·10·2 = 800 B over two: 8 s
         ({"data": 4, "expert": 2, "expert_tensor": 2}, 2, {}, 2 + 2 + 8),
+        ({"context": 2, "data": 2, "expert": 2, "expert_tensor": 2}, 2, {}, 2 + 2 + 8),
         # one expert per token: only half of the group's tokens come to either half: 400 B
         ({"data": 4, "expert": 2, "expert_tensor": 2}, 1, {}, 1 + 1 + 4),
         # 8-bit dispatch: the gather is half as large, the scatter is not: 40·10·1.5 = 600 B
@@ -106,6 +108,28 @@ def test_expert_exchange_inside_a_node(
 ) -> None:
     scene = scenario(changed(EXPERTS, experts={"per_token": per_token}), precision=precision)
     assert communication(scene, TEN, **degrees) == approx(seconds, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "imbalance", "seconds"),
+    [
+        ({"data": 4, "expert": 4}, 1.5, 1.5 * (3 + 3)),  # the busiest rank receives half more
+        ({"data": 4, "expert": 4}, 9, 4 * (3 + 3)),  # no more than all of it
+        # e 4, s 2 on two nodes: 15 s each way as above; 80·min(1, γ·2/4) tokens to the busiest pair
+        ({"data": 8, "expert": 4, "expert_tensor": 2}, 1.5, 1.5 * 2 * 15 + 80 * 0.75 * 20 / 100),
+        ({"data": 8, "expert": 4, "expert_tensor": 2}, 3, 3 * 2 * 15 + 80 * 1 * 20 / 100),
+        ({"data": 4, "expert_tensor": 4}, 9, 12),  # one expert rank, nothing to be uneven
+    ],
+)
+def test_uneven_experts_are_waited_for(degrees: dict[str, int], imbalance: float, seconds: float) -> None:
+    load = {"batch": 1, "input_tokens": 10, "routing": {"imbalance": imbalance}}
+    assert communication(scenario(EXPERTS, load), TEN, **degrees) == approx(seconds, rel=1e-12)
+
+
+def test_the_latency_of_an_exchange_does_not_grow_with_imbalance() -> None:
+    load = {"batch": 1, "input_tokens": 10, "routing": {"imbalance": 2}}
+    scene = scenario(EXPERTS, load, card=FAST, latencies={"exchange": 8})
+    assert communication(scene, TEN, data=4, expert=4) == approx(2 * 8)
 
 
 def test_expert_tensor_is_not_reduced_in_the_switch() -> None:
@@ -131,6 +155,7 @@ def test_expert_tensor_over_two_nodes() -> None:
         # M 3: 3·(1 − (2/3)²) = 5/3 nodes, two thirds remote: 10·(10/9)·20 B
         ({"data": 12, "expert": 12}, None, 10, 10 * 10 / 9 * 20 / 10),
         ({"data": 8, "expert": 8, "pipeline": 2}, None, 10, 15),  # a second stage has its own nodes
+        ({"data": 10, "expert": 10}, None, 10, 10 * 10 / 9 * 20 / 10),  # ten ranks on three nodes
         # six ranks lie on two nodes, and so may three
         ({"data": 6, "expert": 6}, None, 10, 15),
         ({"data": 3, "expert": 3, "pipeline": 2}, None, 10, 15),
@@ -174,6 +199,7 @@ def test_latency_of_an_exchange_is_the_larger_one(expert: int, latency: float, e
 def test_exchange_efficiency_and_overlap() -> None:
     scene = scenario(EXPERTS, efficiency={"exchange_link": 0.5, "overlap": 0.25})
     assert communication(scene, TEN, data=4, expert=4) == approx(2 * 3 / 0.5 * 0.75)
+    assert communication(scene, TEN, data=8, expert=8) == approx(2 * 15 / 0.5 * 0.75)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,12 @@ def test_activations_are_a_peak_or_the_floor(
     assert one(parts(scene, budget=10, **degrees).activations) == size
 
 
+def test_the_busiest_rank_needs_room_for_more_tokens() -> None:
+    # as above: 10·2·100, and 20 tokens · 2/2 · 1.5 of 2·18 B
+    load = {"batch": 1, "input_tokens": 10, "routing": {"imbalance": 1.5}}
+    assert one(parts(scenario(EXPERTS, load), budget=10, data=2, expert=2).activations) == 2_000 + 30 * 36
+
+
 @pytest.mark.parametrize(("degrees", "reserve"), [({}, 7), ({"pipeline": 2}, 9), ({"data": 2}, 9)])
 def test_the_reserve_depends_on_having_company(degrees: dict[str, int], reserve: int) -> None:
     scene = scenario(changed(DENSE, layers=2), reserves={**NO_RESERVES, "single_gpu": 7, "multi_gpu": 9})

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from costs_by_hand import COMPUTE_ONLY, DENSE, changed, figures, priced, scenario
+from costs_by_hand import COMPUTE_ONLY, DENSE, NO_RESERVES, changed, figures, priced, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest import approx
@@ -44,18 +44,23 @@ UNEVEN = changed(
 
 
 @pytest.mark.parametrize(
-    ("memory", "split"),
+    ("memory", "reserve", "split"),
     [
         # Activations 20·2·(60 + 200) + 20·2·(10 + 40) = 12,400; KV 800 a layer.
         # [1, 2]: 22,000 + 20 + 1,600 + 12,400 = 36,020; [2, 1]: 18,240 + 1,600 + 12,400 = 32,240.
-        (40_000, [0, 1, 1]),
-        (36_023, [0, 1, 1]),
-        (36_019, [0, 0, 1]),  # the faster split does not fit by a byte
-        (30_000, [0, 0, 1]),  # neither fits: the one that lacks least
+        (40_000, 0, [0, 1, 1]),
+        (36_023, 0, [0, 1, 1]),
+        (36_019, 0, [0, 0, 1]),  # the faster split does not fit by a byte
+        (37_023, 1_000, [0, 1, 1]),
+        (37_019, 1_000, [0, 0, 1]),
+        (30_000, 0, [0, 0, 1]),  # neither fits: the one that lacks least
     ],
 )
-def test_the_fastest_split_must_fit_the_card(memory: int, split: list[int]) -> None:
-    assert priced(scene(UNEVEN, memory=memory), 2, pipeline=2).stage_of_layer[0].tolist() == split
+def test_the_fastest_split_must_fit_the_card(memory: int, reserve: int, split: list[int]) -> None:
+    card = {**COMPUTE_ONLY, "memory": memory, "node_link": {"bandwidth": 1e30}}
+    reserves = {**NO_RESERVES, "multi_gpu": reserve}
+    row = priced(scenario(UNEVEN, TWO_PROMPTS, card=card, reserves=reserves), 2, pipeline=2)
+    assert row.stage_of_layer[0].tolist() == split
 
 
 @pytest.mark.xfail(
@@ -65,6 +70,22 @@ def test_the_fastest_split_must_fit_the_card(memory: int, split: list[int]) -> N
 )
 def test_a_split_that_fills_the_card_to_the_last_byte_fits() -> None:
     assert priced(scene(UNEVEN, memory=36_020), 2, pipeline=2).stage_of_layer[0].tolist() == [0, 1, 1]
+
+
+def test_a_required_memory_counts_like_the_cards() -> None:
+    card = {**COMPUTE_ONLY, "node_link": {"bandwidth": 1e30}}
+    for limit, split in ((36_023, [0, 1, 1]), (36_019, [0, 0, 1])):
+        conditions = scenario(UNEVEN, TWO_PROMPTS, card=card, requirements={"memory_per_gpu": limit})
+        assert priced(conditions, 2, pipeline=2).stage_of_layer[0].tolist() == split
+
+
+def test_equally_fast_splits_are_told_apart_by_the_fullest_stage() -> None:
+    # A window of 14 is never reached by a mean context of 13, so all layers take equally long; but a sequence of 18
+    # tokens fills 14 in a sliding layer: the full layer stands alone.
+    window = {"size": 14, "pattern": ["full", "sliding", "sliding"]}
+    model = changed(DENSE, layers=3, attention={"window": window})
+    load = {"concurrency": 4, "input_tokens": 8, "output_tokens": 10}
+    assert priced(scene(model, load), 8, pipeline=2).stage_of_layer[0].tolist() == [0, 1, 1]
 
 
 def test_the_reference_pass_is_the_mean_prompt() -> None:
@@ -94,6 +115,9 @@ def test_a_pipeline_that_leaves_its_node() -> None:
     }
     row = priced(scene(THREE, **card), 2, pipeline=3)
     assert figures(row, "ttft") == (approx(3 * 192_007, rel=1e-12),)
+    # were all stages equally long: (152,403 + 192,007 + 156,000) / 3
+    ideal = priced(scene(THREE, **card), 2, pipeline=3, ideal=True)
+    assert figures(ideal, "ttft") == (approx(500_410, rel=1e-12),)
 
 
 def test_every_layer_counts_once_and_stages_are_contiguous() -> None:

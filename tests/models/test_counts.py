@@ -168,11 +168,6 @@ def test_impossible_models(parts: dict[str, Any], reason: str) -> None:
         model(**parts)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the field's le=4096 is lost beside the le=2**40 of Positive; a scenario with 2**40 layers never finishes "
-    "loading, because kinds is a tuple of all layers",
-)
 def test_layers_are_bounded() -> None:
     with pytest.raises(ValidationError, match="less than or equal to 4096"):
         model(layers=4097)

@@ -173,7 +173,7 @@ def _loads(scene: Scenario, degrees: Degrees, group: int) -> Iterator[tuple[int,
 def _priced(
     scene: Scenario, shapes: Shapes, degrees: Degrees, engines: int, batch: int, turns: int, budget: int
 ) -> Row | None:
-    """The figures of one choice under its fastest split, by the verifier's formulas; None if no split fits."""
+    """The figures of one choice under its best split, by the verifier's formulas; None if no split fits."""
     layers, p = scene.model.layers, degrees[3]
     load = routing_load(scene.workload, shapes.experts, degrees[4])
     whole = Deployment(
@@ -189,29 +189,38 @@ def _priced(
         split=(layers,),
         routing_load=load,
     )
-    reference, memory = Program(whole), MemoryOf(whole)
-    work = reference.reference_pass()
-    times = reference.forward.layers(work)
-    ends = [reference.forward.ends(work, stage) for stage in range(p)]
-    usable = int(scene.hardware.accelerator.memory * scene.hardware.memory_utilization)
-    fitting: list[tuple[float, tuple[int, ...]]] = []
+    memory = MemoryOf(whole)
+    usable = scene.hardware.accelerator.memory * scene.hardware.memory_utilization
+    usable = min(math.floor(usable), scene.requirements.memory_per_gpu or math.inf)
+    fitting: list[tuple[tuple[float, float, int], Row]] = []
     for cuts in itertools.combinations(range(1, layers), p - 1):
         places = list(itertools.pairwise([0, *cuts, layers]))
-        held = [memory.stage(stage, range(*place)).total for stage, place in enumerate(places)]
-        slowest = max(end + sum(times[slice(*place)]) for end, place in zip(ends, places, strict=True))
-        if max(held) <= usable:
-            fitting.append((slowest, tuple(last - first for first, last in places)))
-    if not fitting:
-        return None
-    best = min(fitting)[0]
-    equal = [_figures(whole, split) for slowest, split in fitting if slowest <= best * (1 + 1e-9)]
-    if any(not _same(row, equal[0]) for row in equal):
-        raise UndecidedError("two splits are equally fast in the reference pass, not in the others")
-    return equal[0]
+        fullest = max(memory.stage(stage, range(*place)).total for stage, place in enumerate(places))
+        if fullest <= usable:
+            deployment = replace(whole, split=tuple(last - first for first, last in places))
+            row = _figures(deployment, fullest)
+            fitting.append(((*_slowest(deployment), fullest), row))
+    for goal in range(3):
+        best = min((goals[goal] for goals, _ in fitting), default=0.0)
+        fitting = [(goals, row) for goals, row in fitting if goals[goal] <= best * (1 + 1e-9)]
+    if any(not _same(row, fitting[0][1]) for _, row in fitting):
+        raise UndecidedError("two splits are equally good, and serve differently")
+    return fitting[0][1] if fitting else None
 
 
-def _figures(whole: Deployment, split: tuple[int, ...]) -> Row:
-    deployment = replace(whole, split=split)
+def _slowest(deployment: Deployment) -> tuple[float, float]:
+    """Slowest stages of the two passes that decide the split: the reference, and the longest prompts."""
+    served, longest = Program(deployment), deployment.scenario.workload.input_tokens.max
+    if deployment.program == "closed loop":
+        second = served.full_pass(longest, longest**2)
+    else:
+        prompts = deployment.token_budget / longest if deployment.program == "static batch" else deployment.batch
+        second = served.prompt_pass(prompts, longest, longest**2)
+    first = max(served.forward.stages(served.reference_pass()))
+    return first, max(served.forward.stages(second))
+
+
+def _figures(deployment: Deployment, fullest: int) -> Row:
     served, cut = Program(deployment).served(), deployment.cut
     return Row(
         degrees=(cut.tensor, cut.context, cut.data, cut.pipeline, cut.expert, cut.expert_tensor),
@@ -223,7 +232,7 @@ def _figures(whole: Deployment, split: tuple[int, ...]) -> Row:
         requests=served.requests,
         input=served.input_rate,
         output=served.output_rate or 0.0,
-        memory=max(held.total for held in MemoryOf(deployment).stages()),
+        memory=fullest,
         batch=deployment.batch,
         budget=deployment.token_budget,
     )

@@ -14,7 +14,7 @@ def enumerated(scene: Scenario) -> list[tuple[int, ...]]:
     return [tuple(row) for row in legal_strategies(scene).tolist()]
 
 
-@settings(max_examples=120)
+@settings(max_examples=300)
 @given(builders.scenarios(gpus=24))
 def test_enumeration_is_what_nested_loops_find(scene: Scenario) -> None:
     assert enumerated(scene) == brute_force.strategies(scene)

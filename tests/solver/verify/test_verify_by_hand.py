@@ -69,11 +69,13 @@ def test_closed_loop_with_experts_on_two_gpus() -> None:
     #   projections max(2·8·32, 64) = 512; prompt attention max(2·4·36, 3·8) = 288;
     #   decode attention max(2·4·2·14, 2·14·8) = 224; router max(2·8·16, 32) = 256;
     #   routed: flops 2·16·1·16/2 = 256; bytes (4/2)·(1 − 0.75^16)·16·2 < 64: 256. Sum 1,536 ps.
-    #   exchange: u = 8; twice 8·1·4·2·(1 − 1/2) / 1e9 = 64 ns. Iteration and TPOT: 65.536 ns.
+    #   exchange: u = 8; twice 8·1·4·2·(1 − 1/2) / 1e9 = 64 ns. The period is 65.536 ns.
     # full: P = 6, T = 8: the same but pairs 72/2 = 36, prefix 6/2 = 3: also 65.536 ns.
     # decode: T = 2, T_g = 4: projections max(128, 64) = 128; attention 224; router max(64, 32) = 64;
     #   routed: flops 64, bytes 64·(1 − 0.75^4) = 43.75: 64; exchange 2·8 = 16 ns. Sum 16.48 ns.
     # TTFT = 2·65.536 + (1/2)/10·2·2·(65.536 − 16.48) = 131.072 + 9.8112 = 140.8832 ns.
+    # others, mixed(1): P = 3, T = 5, T_g = 10: projections max(2·5·32, 64) = 320; prompt attention max(2·4·18, 1.5·8) = 144;
+    #   decode 224; router max(2·5·16, 32) = 160; routed: flops 160, bytes < 64: 160. Sum 1,008 ps; exchange 2·20 = 40 ns.
     model = {
         "layers": 1,
         "hidden": 4,
@@ -83,7 +85,7 @@ def test_closed_loop_with_experts_on_two_gpus() -> None:
     scene = scenario(model, {"concurrency": 4, "input_tokens": 12, "output_tokens": 4}, gpus=2)
     plan = plan_of(scene, data=2, expert=2, batch=2, micro_batches=1, in_flight=4, token_budget=8)
     said = predict(plan)
-    assert said.tpot_s == pytest.approx(65.536e-9, rel=1e-12)
+    assert said.tpot_s == pytest.approx(41.008e-9, rel=1e-12)
     assert said.ttft_s == said.ttft_mean_s == pytest.approx(140.8832e-9, rel=1e-12)
     assert said.output_tokens_per_s == pytest.approx(4 / 65.536e-9, rel=1e-12)
     assert said.input_tokens_per_s == pytest.approx(4 / 65.536e-9 * 3, rel=1e-12)

@@ -1,0 +1,33 @@
+"""Every scenario of the repository has a proved and verified answer, the same one in every run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from shardwise.models import Scenario
+from shardwise.solver import solve
+
+FILES = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+INFEASIBLE = {"source-document-64-declared": {"requirements.throughput_per_gpu.tokens"}}
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_scenario(file: Path) -> None:
+    scene = Scenario.load(file)
+    first, second = solve(scene), solve(scene)
+    assert first.engines == second.engines
+    if file.stem in INFEASIBLE:
+        assert first.status == "infeasible"
+        assert {conflict.name for conflict in first.conflicts} == INFEASIBLE[file.stem]
+        return
+    assert first.status == "optimal"
+    assert all(stage.value == stage.bound for stage in first.proof.stages)
+    assert all(check.ok for check in first.checks)
+    assert first.verification is not None and first.verification.ok
+    assert first.gpus_used + first.gpus_idle == scene.hardware.gpu_range.max
+    assert (first.idle_reason is None) == (first.gpus_idle == 0)
+
+
+def test_there_are_scenarios() -> None:
+    assert len(FILES) >= 10 and set(INFEASIBLE) <= {file.stem for file in FILES}
