@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..models import Engine, EngineStrategy, Memory, Predictions, Scenario
-from ..models.constants import source_of
 from ..models.counts import contradiction
-from ..models.plan import Check, Figure
+from ..models.plan import Check
 from ..models.strategy import DEGREES
-from ..models.units import show_bytes, show_count, show_seconds
+from ..models.units import show_count
 from .conditions import Condition, Facts, Limit
 from .costs import Candidates
+from .figures import card_figure, open_figures
 
 
 def engine_of(scenario: Scenario, row: Candidates) -> Engine:
@@ -102,7 +102,9 @@ def check_of(condition: Condition, facts: Facts, ok: bool) -> Check:
 def assumptions_of(scenario: Scenario) -> tuple[str, ...]:
     """What the conditions leave open and the plan takes for granted."""
     card, model, work = scenario.hardware.accelerator, scenario.model, scenario.workload
-    found = [f"{card.name}: {name} = {_figure(card, name)} is assumed" for name in card.assumed]
+    found = [f"{card.name}: {name} = {card_figure(scenario, name)} is assumed" for name in open_figures(scenario)]
+    if not work.decodes:
+        found.append("no answer length beyond the first token: prefill only")
     found += [f"{model.name}: {name} is assumed" for name in model.assumed]
     for name, lengths in (("input_tokens", work.input_tokens), ("output_tokens", work.output_tokens)):
         if lengths.min != lengths.max:
@@ -135,65 +137,3 @@ def warnings_of(scenario: Scenario) -> tuple[str, ...]:
         f"the model declares {show_count(declared)} parameters, its shapes make {show_count(counted)}; "
         f"planned on {reading} (`parameters:` chooses)",
     )
-
-
-def figures_of(scenario: Scenario) -> tuple[Figure, ...]:
-    """The numbers that the predictions rest on, with their provenance."""
-    card, figures = scenario.hardware.accelerator, []
-    for name in (
-        "memory",
-        "memory_bandwidth",
-        "compute.bf16",
-        "compute.fp8",
-        "node_link.bandwidth",
-        "network_link.bandwidth",
-    ):
-        value = _figure(card, name)
-        if value is not None:
-            source = card.sources.get(name) or card.sources.get(name.split(".")[0])
-            assumed = name in card.assumed or name.split(".")[0] in card.assumed
-            provenance = "assumed" if assumed else ("datasheet" if source else "stated")
-            figures.append(
-                Figure(
-                    name=f"accelerator.{name}",
-                    value=value,
-                    provenance=provenance,
-                    source=source or "the scenario",
-                )
-            )
-    for group in ("efficiency", "latencies", "reserves"):
-        constants = getattr(scenario, group)
-        for name in type(constants).model_fields:
-            value = getattr(constants, name)
-            default = type(constants)()
-            if value != getattr(default, name):
-                file = scenario.knowledge.get(f"{group}.{name}")
-                provenance, source = "stated", f"knowledge: {file}" if file else "the scenario"
-            else:
-                provenance, source = source_of(group, name)
-            shown = (
-                show_bytes(value)
-                if group == "reserves"
-                else (_time(name, value) if group == "latencies" else f"{value:g}")
-            )
-            figures.append(Figure(name=f"{group}.{name}", value=shown, provenance=provenance, source=source))
-    return tuple(figures)
-
-
-def _time(name: str, value: float) -> str:
-    return f"{value:g}" if name.endswith("growth") or name == "token_traffic" else show_seconds(value)
-
-
-def _figure(card: object, path: str) -> str | None:
-    """A datasheet figure in words; None where the card has none."""
-    value = card
-    for step in path.split("."):
-        value = getattr(value, step, None)
-    if not isinstance(value, (int, float)):
-        return None if value is None else str(value)
-    name = path.split(".")[-1]
-    if name == "latency":
-        return show_seconds(value)
-    if path.startswith("compute"):
-        return f"{value / 1e12:g} TFLOPS"
-    return str(value) if name == "gpus_per_node" else show_bytes(value) + ("/s" if "bandwidth" in name else "")

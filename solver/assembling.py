@@ -18,6 +18,7 @@ from .conditions import all_conditions
 from .costs import Candidates
 from .costs.grid import describe
 from .errors import DisagreementError
+from .figures import figures_of
 from .placement import place
 from .verify import verify
 from .watch import Watch
@@ -62,7 +63,7 @@ def plan_of(
         placement=place(scenario, (engine,)),
         assumptions=answer.assumptions_of(scenario),
         warnings=answer.warnings_of(scenario),
-        provenance=answer.figures_of(scenario),
+        provenance=figures_of(scenario),
     )
     verification = verify(plan)
     if not verification.ok:

@@ -58,9 +58,7 @@ def engine_section(scenario: Scenario) -> str:
     """The serving engine whose rules count."""
     profile = scenario.engine
     if profile is None:
-        text = (
-            "Not stated: every legal strategy counts. `engine: vllm`, `sglang` or `trtllm` adds that engine's rules."
-        )
+        text = "Not stated: every legal strategy counts. `engine: vllm`, `sglang` or `trtllm` adds that engine's rules."
         return section("Serving engine", text)
     partition = f"An uneven stage split is stated through `{profile.layer_partition}`."
     text = f"{profile.name} {profile.version}: its rules are conditions of this plan, its placement counts for memory."

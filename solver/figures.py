@@ -1,0 +1,125 @@
+"""The numbers that a plan's predictions rest on, in words, each with its provenance."""
+
+from __future__ import annotations
+
+from ..models import Link, Scenario
+from ..models.constants import Provenance, source_of
+from ..models.plan import Figure
+from ..models.units import show_bytes, show_seconds
+
+_CARD = ("memory", "memory_bandwidth", "compute.bf16", "compute.fp8", "compute.int8", "gpus_per_node")
+_GROUPS = ("efficiency", "latencies", "reserves")
+
+
+def figures_of(scenario: Scenario) -> tuple[Figure, ...]:
+    """Datasheet figures of the card and its links, then every constant of the cost model."""
+    return (*_card_figures(scenario), *_link_figures(scenario), *_constants(scenario))
+
+
+def _card_figures(scenario: Scenario) -> list[Figure]:
+    found = []
+    for name in _CARD:
+        if (value := card_figure(scenario, name)) is not None:
+            provenance, source = _origin(scenario, name)
+            found.append(Figure(name=f"accelerator.{name}", value=value, provenance=provenance, source=source))
+    return found
+
+
+def _link_figures(scenario: Scenario) -> list[Figure]:
+    hardware, found = scenario.hardware, []
+    for name, link, own in (
+        ("node_link", hardware.inside, hardware.node_link),
+        ("network_link", hardware.between, hardware.network_link),
+    ):
+        for part in ("bandwidth", "latency"):
+            if own is not None:
+                file = scenario.knowledge.get(f"links.{name.removesuffix('_link')}")
+                origin: tuple[Provenance, str] = ("stated", f"knowledge: {file}" if file else "the scenario")
+            else:
+                origin = _origin(scenario, f"{name}.{part}")
+            shown = _link_part(link, part)
+            found.append(Figure(name=f"{name}.{part}", value=shown, provenance=origin[0], source=origin[1]))
+    return found
+
+
+def _origin(scenario: Scenario, name: str) -> tuple[Provenance, str]:
+    """Provenance and source of a figure of the card."""
+    card, group = scenario.hardware.accelerator, name.split(".")[0]
+    if (file := scenario.knowledge.get(f"accelerators.{card.id}")) is not None and name not in card.sources:
+        return "stated", f"knowledge: {file}"
+    if name == "gpus_per_node" and scenario.hardware.gpus_per_node is not None:
+        return "stated", "the scenario"
+    source = card.sources.get(name) or card.sources.get(group)
+    if name in card.assumed or group in card.assumed:
+        return "assumed", source or "no published source"
+    return ("datasheet", source) if source else ("stated", "the scenario")
+
+
+def _constants(scenario: Scenario) -> list[Figure]:
+    found = []
+    for group in _GROUPS:
+        constants = getattr(scenario, group)
+        default = type(constants)()
+        for name in type(constants).model_fields:
+            value = getattr(constants, name)
+            origin = source_of(group, name)
+            if value != getattr(default, name):
+                origin = _set_by(scenario, group, name)
+            found.append(
+                Figure(
+                    name=f"{group}.{name}",
+                    value=_constant(group, name, value),
+                    provenance=origin[0],
+                    source=origin[1],
+                )
+            )
+    return found
+
+
+def _set_by(scenario: Scenario, group: str, name: str) -> tuple[Provenance, str]:
+    """Who set a constant that is not the default."""
+    if (file := scenario.knowledge.get(f"{group}.{name}")) is not None:
+        return "stated", f"knowledge: {file}"
+    engine = scenario.engine
+    if (
+        engine is not None
+        and (group, name) == ("latencies", "startup")
+        and scenario.latencies.startup == engine.startup
+    ):
+        return "fitted", f"{engine.name}: {engine.sources.get('startup', 'its profile')}"
+    return "stated", "the scenario"
+
+
+def _constant(group: str, name: str, value: float) -> str:
+    if group == "reserves":
+        return show_bytes(value)
+    if group == "efficiency" or name.endswith("growth") or name == "token_traffic":
+        return f"{value:g}"
+    return show_seconds(value)
+
+
+def open_figures(scenario: Scenario) -> list[str]:
+    """Assumed figures of the card that the scenario does not replace."""
+    hardware = scenario.hardware
+    replaced = [name for name in ("gpus_per_node", "node_link", "network_link") if getattr(hardware, name) is not None]
+    return [name for name in hardware.accelerator.assumed if name.split(".")[0] not in replaced]
+
+
+def card_figure(scenario: Scenario, path: str) -> str | None:
+    """A figure of the card in words, by its dotted path; None where the card has none."""
+    value: object = scenario.hardware.accelerator
+    for step in path.split("."):
+        value = getattr(value, step, None)
+    if isinstance(value, Link):
+        return f"{_link_part(value, 'bandwidth')}, {_link_part(value, 'latency')}"
+    if not isinstance(value, (int, float)):
+        return None if value is None else str(value)
+    if path.startswith("compute"):
+        return f"{value / 1e12:g} TFLOPS"
+    if path.endswith("latency"):
+        return show_seconds(value)
+    return str(value) if path == "gpus_per_node" else show_bytes(value) + ("/s" if "bandwidth" in path else "")
+
+
+def _link_part(link: Link, part: str) -> str:
+    return show_seconds(link.latency) if part == "latency" else f"{show_bytes(link.bandwidth)}/s"
