@@ -74,7 +74,10 @@ class Latencies(Model):
     @model_validator(mode="before")
     @classmethod
     def _none(cls, data: Any) -> Any:
-        return dict.fromkeys(cls.model_fields, 0) if data == "none" else data
+        if data != "none":
+            return data
+        bare = ("all_reduce_growth", "exchange_growth", "token_traffic")
+        return {name: 0 if name in bare else "0 s" for name in cls.model_fields}
 
 
 class Reserves(Model):

@@ -28,8 +28,17 @@ class InputError(ValueError):
     The command line prints it without a traceback and exits 1.
     """
 
-    def __init__(self, message: str, *, place: Place | None = None, help: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        place: Place | None = None,
+        help: str | None = None,
+        path: tuple[str | int, ...] = (),
+    ) -> None:
         super().__init__(message)
+        self.path = path
+        """Keys that lead to what is wrong, where its place is not known yet."""
         self.message = message
         self.place = place
         self.help = help

@@ -109,7 +109,7 @@ class Hardware(Model):
     gpus: Gpus | GpuRange | None = Field(
         default=None, description="at most this many; or {min, max}; absent: 1 to 1,024"
     )
-    use_all_gpus: bool = Field(default=False, description="every GPU must have a rank")
+    use_all_gpus: bool = Field(default=False, strict=True, description="every GPU must have a rank")
     memory_utilization: Share = Field(
         default=0.9, gt=0, le=1, description="usable share of the card's memory; engines default to about 0.9"
     )

@@ -68,15 +68,40 @@ class Knowledge(Model):
 
 
 def _over(value: Any, kind: str, packaged: Callable[[str], dict[str, Any]]) -> Any:
-    """Raw entries laid over the packaged entries of the same id."""
+    """Raw entries laid over the packaged entries of the same id; what they state has their own source."""
     if not isinstance(value, dict):
         return value
     return {
-        name: {"id": name, **(packaged(name) if name in catalog.ids(kind) else {}), **entry}
-        if isinstance(entry, dict)
-        else entry
-        for name, entry in value.items()
+        name: _laid(name, entry, kind, packaged) if isinstance(entry, dict) else entry for name, entry in value.items()
     }
+
+
+def _laid(name: str, entry: dict[str, Any], kind: str, packaged: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    below = packaged(name) if name in catalog.ids(kind) else {}
+    stated = {key for key in entry if key not in ("id", "name", "sources", "assumed")}
+    sources = {key: text for key, text in below.get("sources", {}).items() if key.split(".")[0] not in stated}
+    assumed = [key for key in below.get("assumed", ()) if key.split(".")[0] not in stated]
+    whole = {"id": name, **_merged(below, entry)}
+    if isinstance(entry.get("sources", {}), dict) and isinstance(entry.get("assumed", []), list):
+        whole["sources"] = {**sources, **dict.fromkeys(stated, _HERE), **entry.get("sources", {})}
+        if below:
+            whole["assumed"] = [*assumed, *entry.get("assumed", [])]
+    return whole
+
+
+_HERE = "knowledge"
+"""Source of a figure that a knowledge file states; load_knowledge adds the file."""
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Mappings key by key, everything else replaced."""
+    both = below.keys() & above.keys()
+    nested = {key: _merged(below[key], above[key]) for key in both if _mappings(below[key], above[key])}
+    return {**below, **above, **nested}
+
+
+def _mappings(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def load_knowledge(paths: Sequence[str | Path]) -> Knowledge:
@@ -88,10 +113,23 @@ def load_knowledge(paths: Sequence[str | Path]) -> Knowledge:
 
     whole: dict[str, Any] = {"name": "knowledge", "origins": {}}
     origins: dict[str, str] = whole["origins"]
+    stated: dict[str, dict[str, Any]] = {"accelerators": {}, "models": {}}
+
+    def over_earlier(data: dict[str, Any]) -> dict[str, Any]:
+        """Entries of the same id in earlier files stand below this file's."""
+        for group, earlier in stated.items():
+            if isinstance(data.get(group), dict):
+                data[group] = {
+                    name: _merged(earlier[name], entry) if name in earlier and isinstance(entry, dict) else entry
+                    for name, entry in data[group].items()
+                }
+                earlier |= {name: entry for name, entry in data[group].items() if isinstance(entry, dict)}
+        return data
+
     for file in [file for path in paths for file in _files(Path(path))]:
-        part = load(file, Knowledge)
+        part = load(file, Knowledge, over_earlier)
         for group in ("accelerators", "models", *CONSTANTS):
-            entries = getattr(part, group)
+            entries = {name: _signed(entry, file.name) for name, entry in getattr(part, group).items()}
             whole[group] = {**whole.get(group, {}), **entries}
             origins |= {f"{group}.{name}": file.name for name in entries}
         for name in ("node", "network"):
@@ -104,6 +142,14 @@ def load_knowledge(paths: Sequence[str | Path]) -> Knowledge:
             whole["rules"] = (*whole.get("rules", ()), rule)
             origins[f"rules.{rule.id}"] = file.name
     return Knowledge.model_construct(**{**Knowledge().__dict__, **whole, "links": Links(**whole.get("links", {}))})
+
+
+def _signed(entry: Any, file: str) -> Any:
+    """A card or model whose own figures name the file."""
+    if not isinstance(entry, (Accelerator, Transformer)):
+        return entry
+    sources = {key: f"knowledge: {file}" if text == _HERE else text for key, text in entry.sources.items()}
+    return entry.model_copy(update={"sources": sources})
 
 
 def _files(path: Path) -> list[Path]:
@@ -132,7 +178,8 @@ def lay_under(data: dict[str, Any], knowledge: Knowledge) -> dict[str, Any]:
             take(f"accelerators.{card}")
         for name in ("node", "network"):
             link = getattr(knowledge.links, name)
-            if link is not None and f"{name}_link" not in hardware:
+            described = isinstance(card, dict) and f"{name}_link" in card
+            if link is not None and f"{name}_link" not in hardware and not described:
                 hardware[f"{name}_link"] = link
                 take(f"links.{name}")
         data["hardware"] = hardware

@@ -119,7 +119,7 @@ class Scenario(Model):
             if given.get("weights", published.get("weights")) != "fp8":
                 published.pop("block", None)
             return {**data, "precision": {**published, **given}}
-        return data
+        return {**data, "precision": given}
 
     @field_validator("model", mode="before")
     @classmethod
@@ -146,7 +146,18 @@ class Scenario(Model):
     @model_validator(mode="after")
     def _declared_total_is_possible(self) -> Scenario:
         if self.parameters == "declared":
-            counts.widening(self.model)
+            try:
+                counts.widening(self.model)
+            except ValueError as error:
+                raise InputError(str(error), path=("model", "declared_parameters")) from None
+        return self
+
+    @model_validator(mode="after")
+    def _rules_have_names_of_their_own(self) -> Scenario:
+        ids = [rule.id for rule in self.rules]
+        for name in ids:
+            if ids.count(name) > 1:
+                raise InputError(f"two rules are called '{name}', here or in the knowledge", path=("rules",))
         return self
 
     @model_validator(mode="after")
@@ -184,4 +195,8 @@ class Scenario(Model):
         if not knowledge:
             return load(Path(path), cls)
         known = load_knowledge(knowledge)
-        return load(Path(path), cls, prepare=lambda data: lay_under(data, known))
+        scenario = load(Path(path), cls, prepare=lambda data: lay_under(data, known))
+        role = "aggregated" if scenario.workload.decodes else "prefill"
+        idle = {f"rules.{rule.id}" for rule in scenario.rules if role not in rule.roles}
+        used = {what: file for what, file in scenario.knowledge.items() if what not in idle}
+        return scenario.model_copy(update={"knowledge": used})

@@ -80,7 +80,7 @@ class Bound(Model):
     def __str__(self) -> str:
         if self.any_of is not None:
             return f"in {list(self.any_of)}"
-        if self.min == self.max:
+        if self.min is not None and self.min == self.max:
             return f"= {self.min}"
         parts = [
             f"≥ {self.min}" if self.min is not None else "",

@@ -29,7 +29,10 @@ _TIME = {
     "min": 60.0,
     "h": 3600.0,
 }
-_NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*$", re.DOTALL)
+_NUMBER = re.compile(
+    r"\s*([+-]?(?:(?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d,.].*?|)\s*", re.DOTALL
+)
+"""A comma or underscore only groups thousands: 1,5 is neither 15 nor 1.5."""
 _LONGEST = 64  # no honest quantity is longer; keeps hostile input out of the pattern
 
 
@@ -113,7 +116,7 @@ def parse(value: object, dimension: Dimension, *, bare: bool) -> float:
         factor = 1.0
     else:
         text = str(value)
-        match = _NUMBER.match(text) if len(text) <= _LONGEST else None
+        match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
         if match is None:
             raise ValueError(f"{text[:_LONGEST]!r} is not a {dimension.name}; {wanted}")
         number, unit = (

@@ -23,7 +23,11 @@ class Lengths(Model):
     @model_validator(mode="before")
     @classmethod
     def _one_number(cls, data: Any) -> Any:
-        return {"min": data, "max": data} if isinstance(data, int) and not isinstance(data, bool) else data
+        if isinstance(data, int) and not isinstance(data, bool):
+            return {"min": data, "max": data}
+        if not isinstance(data, (dict, Lengths)):
+            raise ValueError(f"{str(data)[:40]!r} is not a length; write whole tokens such as 4000, or {{min, max}}")
+        return data
 
     @model_validator(mode="after")
     def _ordered(self) -> Lengths:

@@ -14,6 +14,7 @@ from ortools.sat.python import cp_model
 from ..models import Scenario
 from ..models.strategy import DEGREES
 from .conditions import Condition, Variables, structural_of
+from .conditions.structure import LARGEST_DEGREE
 from .errors import StoppedError
 from .watch import Watch
 
@@ -33,7 +34,8 @@ def new_variables(scenario: Scenario, largest: int | None = None) -> Variables:
 
 def is_legal(scenario: Scenario, conditions: Iterable[Condition], *, presolve: bool = True) -> bool:
     """Whether any strategy meets the conditions. Without presolve it is a second route to the same answer."""
-    variables = degree_model(scenario, conditions)
+    # Wide domains: the number of GPUs must be a condition here, not an end of the variables.
+    variables = degree_model(scenario, conditions, LARGEST_DEGREE)
     variables.model.add(variables.engines == 1)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
@@ -44,9 +46,11 @@ def is_legal(scenario: Scenario, conditions: Iterable[Condition], *, presolve: b
     return status != cp_model.INFEASIBLE
 
 
-def degree_model(scenario: Scenario, conditions: Iterable[Condition] | None = None) -> Variables:
+def degree_model(
+    scenario: Scenario, conditions: Iterable[Condition] | None = None, largest: int | None = None
+) -> Variables:
     """The model without prices; `conditions` replaces the scenario's own (to drop or isolate some)."""
-    variables = new_variables(scenario)
+    variables = new_variables(scenario, largest)
     for condition in structural_of(scenario) if conditions is None else conditions:
         condition.post(variables)
     return variables

@@ -38,21 +38,21 @@ def _link_figures(scenario: Scenario) -> list[Figure]:
             else:
                 origin = _origin(scenario, f"{name}.{part}")
             shown = _link_part(link, part)
-            found.append(Figure(name=f"{name}.{part}", value=shown, provenance=origin[0], source=origin[1]))
+            found.append(Figure(name=f"accelerator.{name}.{part}", value=shown, provenance=origin[0], source=origin[1]))
     return found
 
 
 def _origin(scenario: Scenario, name: str) -> tuple[Provenance, str]:
     """Provenance and source of a figure of the card."""
     card, group = scenario.hardware.accelerator, name.split(".")[0]
-    if (file := scenario.knowledge.get(f"accelerators.{card.id}")) is not None and name not in card.sources:
-        return "stated", f"knowledge: {file}"
     if name == "gpus_per_node" and scenario.hardware.gpus_per_node is not None:
         return "stated", "the scenario"
     source = card.sources.get(name) or card.sources.get(group)
     if name in card.assumed or group in card.assumed:
         return "assumed", source or "no published source"
-    return ("datasheet", source) if source else ("stated", "the scenario")
+    if source is None or source.startswith("knowledge"):
+        return "stated", source or "the scenario"
+    return "datasheet", source
 
 
 def _constants(scenario: Scenario) -> list[Figure]:
@@ -78,8 +78,10 @@ def _constants(scenario: Scenario) -> list[Figure]:
 
 def _set_by(scenario: Scenario, group: str, name: str) -> tuple[Provenance, str]:
     """Who set a constant that is not the default."""
-    if (file := scenario.knowledge.get(f"{group}.{name}")) is not None:
-        return "stated", f"knowledge: {file}"
+    spread = {"expert_mfu": "mfu", "attention_mfu": "mfu", "expert_bandwidth": "bandwidth", "kv_bandwidth": "bandwidth"}
+    for key in (name, spread.get(name, name)):
+        if (file := scenario.knowledge.get(f"{group}.{key}")) is not None:
+            return "stated", f"knowledge: {file}"
     engine = scenario.engine
     if (
         engine is not None

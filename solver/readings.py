@@ -21,7 +21,7 @@ def other_readings(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
         if scenario.parameters == "declared":
             text = f"parameters from the shapes ({show_count(counted)}) instead of the declared {show_count(declared)}"
             yield text, scenario.model_copy(update={"parameters": "from-shapes"})
-        else:
+        elif _fits(scenario):
             text = f"the declared {show_count(declared)} parameters instead of {show_count(counted)} from the shapes"
             yield text, scenario.model_copy(update={"parameters": "declared"})
     experts = model.experts
@@ -66,8 +66,9 @@ def compare(plan: Plan, solve: Callable[[Scenario], Plan]) -> tuple[Reading, ...
 
 
 def _reading(plan: Plan, text: str, other: Plan) -> Reading:
-    changes = "verdict" if _verdict(other) != _verdict(plan) else "nothing"
-    if changes == "nothing" and _degrees(other) != _degrees(plan):
+    stopped = other.status == "unknown"  # says nothing of the verdict
+    changes = "verdict" if not stopped and _verdict(other) != _verdict(plan) else "nothing"
+    if not stopped and changes == "nothing" and _degrees(other) != _degrees(plan):
         changes = "strategy"
     predicted = other.predictions
     return Reading(

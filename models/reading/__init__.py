@@ -26,7 +26,7 @@ def load(path: Path, model: type[Loaded], prepare: Prepare | None = None) -> Loa
     tree = read_file_tree(path)
     if isinstance(tree.data, dict):
         if "name" in model.model_fields:
-            tree.data.setdefault("name", path.stem)
+            tree.data.setdefault("name", path.stem.encode("utf-8", "replace").decode())
         if prepare is not None:
             tree.data = prepare(tree.data)
     return validated(tree, model)

@@ -12,12 +12,14 @@ from ..errors import InputError, InputErrors
 from .tree import Path_, Tree
 
 _MOST_ERRORS = 10
+_MOST_READ = 200
+"""Errors looked at; hostile files have thousands."""
 
 
 def located(error: ValidationError, tree: Tree, model: type[BaseModel]) -> InputError:
     """The errors of one validation, each with its place in the file."""
     found: dict[Path_, tuple[Any, bool]] = {}
-    for item in error.errors(include_url=False):
+    for item in error.errors(include_url=False)[:_MOST_READ]:
         path, missing = _real_path(item, tree.data)
         # Of a union's branches at one place, the one that is not about the mere type says more.
         if path not in found or (found[path][0]["type"].endswith("_type") and not item["type"].endswith("_type")):
@@ -56,7 +58,9 @@ def _describe(path: Path_, item: Any, missing: bool, tree: Tree, model: type[Bas
         return InputError(f"unknown key '{str(path[-1])[:60]}'", place=tree.place(path, key=True), help=help)
     original = item.get("ctx", {}).get("error")
     if isinstance(original, InputError):
-        return InputError(original.message, place=original.place or tree.place(path), help=original.help)
+        return InputError(
+            original.message, place=original.place or tree.place(original.path or path), help=original.help
+        )
     message = str(original) if original is not None else item["msg"]
     if kind not in ("quantity", "value_error"):
         message = f"{_shown(item['input'])}: {message[0].lower()}{message[1:]}"

@@ -28,6 +28,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+"""How JSON escapes a character beyond the basic plane; YAML has no such pairs."""
 _LONGEST_INT = 40
 _TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
@@ -64,8 +66,9 @@ def read_file_tree(path: Path) -> Tree:
         raise InputError("this is a folder, not a scenario file", place=here) from None
     except FileNotFoundError:
         raise InputError("no such file", place=here, help="name a scenario file (.yaml, .yml or .json)") from None
-    except OSError as error:
-        raise InputError(f"cannot read the file: {error.strerror or error}", place=here) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read the file: {reason}", place=here) from None
     if len(raw) > LARGEST_FILE:
         raise InputError(f"the file is larger than {LARGEST_FILE:,} bytes; a scenario has a few thousand", place=here)
     try:
@@ -83,6 +86,9 @@ def read_file_tree(path: Path) -> Tree:
         return read_markdown_tree(text, path)
     if path.suffix == ".json":  # YAML forbids the tabs that JSON indents with; one space each keeps the columns
         text = re.sub(r"^[ \t]+", lambda indent: " " * len(indent[0]), text, flags=re.MULTILINE)
+        text = _PAIR.sub(
+            lambda pair: chr(0x10000 + (int(pair[1], 16) - 0xD800) * 0x400 + int(pair[2], 16) - 0xDC00), text
+        )
     return read_text_tree(text, path)
 
 

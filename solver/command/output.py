@@ -42,6 +42,7 @@ def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None, a
     from ..writing.save import save_plan
 
     points: tuple[Plan, ...] = ()
+    stopped = False
     watch = Watch(time_limit, stop)
     try:
         plan = solve(scenario, time_limit=time_limit, stop=stop, progress=_Progress(), alternatives=alternatives)
@@ -49,6 +50,7 @@ def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None, a
             points = frontier(scenario, watch=watch)
     except StoppedError:
         say("stopped before the frontier was whole; the plan stands, the frontier was not written")
+        stopped = True
     except DisagreementError as error:
         say(f"error: {error}\nnothing was written; this is a bug, please report it with the scenario")
         return DISAGREEMENT
@@ -57,7 +59,7 @@ def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None, a
         paths |= save_frontier(points, folder)
     show_plan(plan, paths)
     print(json.dumps(_summary(plan, paths), ensure_ascii=False))
-    return EXIT_CODES[plan.status]
+    return EXIT_CODES["feasible"] if stopped else EXIT_CODES[plan.status]
 
 
 class _Progress:

@@ -1,8 +1,10 @@
 """Layers onto pipeline stages: contiguous splits with the shortest slowest stage that fit the cards, exactly.
 
 First the reference pass decides, then among the splits that are as good the second pass, then the fullest stage. Each
-is found by walking the layers under bounds on every stage: greedy filling meets the bounds if any split does, because
-all costs are positive and add up along the layers. A bound is tightened until the next smaller value is out of reach.
+is found by walking the layers of all rows at once under bounds on every stage, tightened until the next smaller value
+is out of reach. Greedy filling meets the bounds if any split does, as long as layers are alike or stages carry nothing
+but layers. Where neither holds (a long layer may have to wait for the stage that sends nothing), a dynamic programme
+per row has the last word.
 """
 
 from __future__ import annotations
@@ -120,7 +122,48 @@ def _tightest(grid: _Grid, goal: Load, caps: Caps) -> tuple[NDArray[np.int16], C
         low[open_[~better]] = bound[~better]
         open_ = open_[best[open_] * (1 - _TIGHT) > low[open_]]
         aim_low = not aim_low
+    if len(goal.layers) > 1:
+        for row in range(rows):
+            exact, worst_of_row = _best_split(grid, row, goal, caps)
+            if worst_of_row < best[row] * (1 - _TIGHT):
+                stages[row], best[row] = exact, worst_of_row
     return stages, best
+
+
+def _best_split(grid: _Grid, row: int, goal: Load, caps: Caps) -> tuple[NDArray[np.int16], float]:
+    """The exact split of one row: least worst `goal` over stages and places, shape (stages, layers + 1)."""
+    kinds, stages = np.array(grid.kinds), int(grid.pipeline[row])
+    layers = len(kinds)
+    forward = np.triu(np.ones((layers + 1, layers + 1), dtype=bool), 1)  # a stage from one place to a later one
+
+    def spans(load: Load) -> NDArray[np.float64]:
+        sums = np.concatenate([[0.0], np.cumsum(load.layers[kinds, row])])
+        span: NDArray[np.float64] = sums[None, :] - sums[:, None]
+        return span
+
+    def ends(load: Load, stage: int) -> float:
+        last = load.last[row] if stage == stages - 1 else load.send[int(grid.leaves[stage, row])][row]
+        return float(last + (load.first[row] if stage == 0 else 0.0))
+
+    whole, limited = spans(goal), [(spans(load), load, bound[row]) for load, bound in caps]
+    worst = np.full(layers + 1, np.inf)
+    worst[0] = 0.0
+    before = np.zeros((stages, layers + 1), dtype=np.int64)
+    for stage in range(stages):
+        fits = forward.copy()
+        for span, load, bound in limited:
+            fits &= span + ends(load, stage) <= bound
+        reached = np.where(fits, np.maximum(worst[:, None], whole + ends(goal, stage)), np.inf)
+        before[stage] = reached.argmin(axis=0)
+        worst = reached.min(axis=0)
+    result = np.zeros(layers, dtype=np.int16)
+    place = layers
+    if np.isfinite(worst[layers]):
+        for stage in range(stages - 1, -1, -1):
+            start = int(before[stage, place])
+            result[start:place] = stage
+            place = start
+    return result, float(worst[layers])
 
 
 def _walk(grid: _Grid, caps: Caps) -> tuple[NDArray[np.int16], Column]:

@@ -58,8 +58,7 @@ LATENT: dict[str, Any] = {
 def changed(model: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
     """The model with keys set; a mapping is merged into the one that stands there."""
     merged = {
-        key: {**model[key], **part} if isinstance(part, dict) and key in model else part
-        for key, part in parts.items()
+        key: {**model[key], **part} if isinstance(part, dict) and key in model else part for key, part in parts.items()
     }
     return {**model, **merged}
 

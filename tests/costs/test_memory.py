@@ -75,9 +75,7 @@ def test_dense_and_expert_layers_weigh_differently() -> None:
         (True, {"tensor": 4, "pipeline": 2}, 500, 520),
     ],
 )
-def test_embedding_and_head_stand_at_the_ends(
-    tied: bool, degrees: dict[str, int], first: int, last: int
-) -> None:
+def test_embedding_and_head_stand_at_the_ends(tied: bool, degrees: dict[str, int], first: int, last: int) -> None:
     # 16 bit beside 8-bit weights
     model = changed(DENSE, layers=2, vocabulary=100, tied_embeddings=tied)
     found = parts(scenario(model, precision={"weights": "fp8"}), **degrees)

@@ -34,9 +34,7 @@ RANK_BYTES = [
 
 def served(model: str, load: dict[str, Any] | None = None, **more: Any) -> Scenario:
     load = load or {"batch": 64, "input_tokens": 10}
-    return Scenario.model_validate(
-        {"hardware": {"accelerator": "h100-sxm"}, "model": model, "workload": load, **more}
-    )
+    return Scenario.model_validate({"hardware": {"accelerator": "h100-sxm"}, "model": model, "workload": load, **more})
 
 
 @pytest.mark.parametrize(("model", "degrees", "size"), RANK_BYTES)

@@ -38,9 +38,7 @@ def test_three_layers_on_two_stages(link: float, split: list[int], slowest: floa
 
 # A dense layer: 7,200 s per token, 7,240 B. An expert layer of 8 · 600: 2·(600 + 80 + 600) = 2,560 s per token,
 # 2·(600 + 4,800 + 80) + 40 = 11,000 B. By time the dense layer stands alone; by memory the last expert layer does.
-UNEVEN = changed(
-    DENSE, layers=3, experts={"count": 8, "per_token": 1, "width": 20, "leading_dense_layers": 1}
-)
+UNEVEN = changed(DENSE, layers=3, experts={"count": 8, "per_token": 1, "width": 20, "leading_dense_layers": 1})
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def relaxed(limits: Any, factor: float) -> dict[str, Any]:
     return loose
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(builders.scenarios(gpus=8, limited=True), st.sampled_from([1.001, 2.0, 100.0]))
 def test_relaxing_limits(scene: Scenario, factor: float) -> None:
     limits = relaxed(scene.requirements, factor)
@@ -50,14 +50,14 @@ def test_relaxing_limits(scene: Scenario, factor: float) -> None:
     assert reached(changed(scene, requirements=limits)) >= reached(scene)
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(builders.scenarios(gpus=8, limited=True))
 def test_freeing_the_strategy(scene: Scenario) -> None:
     free = scene.model_copy(update={"strategy": Scenario.model_fields["strategy"].default})
     assert reached(free) >= reached(scene)
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(builders.scenarios(gpus=8, limited=True))
 def test_another_node(scene: Scenario) -> None:
     assume(isinstance(scene.hardware.gpus, int) and not scene.hardware.use_all_gpus)
@@ -65,7 +65,7 @@ def test_another_node(scene: Scenario) -> None:
     assert reached(changed(scene, hardware={"gpus": more})) >= reached(scene)
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(builders.scenarios(gpus=8, limited=True), st.sampled_from([1.5, 10.0]))
 def test_faster_links(scene: Scenario, factor: float) -> None:
     # A static batch splits its stages by the decode pass: a faster link may move a layer and slow the prompts.

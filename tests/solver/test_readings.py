@@ -54,9 +54,8 @@ def test_the_source_documents_verdict_hangs_on_its_reading(file: str) -> None:
     assert f"> **Warning.** {said}" in report and "## Other readings of the conditions" in report
 
 
-@pytest.mark.parametrize("file", SOURCE_DOCUMENT)
-def test_a_reading_is_what_solving_it_gives(file: str) -> None:
-    plan = plan_of(file)
+def test_a_reading_is_what_solving_it_gives() -> None:
+    plan = plan_of("source-document-64-from-shapes.yaml")
     for reading, (text, scene) in zip(plan.readings, other_readings(plan.scenario), strict=True):
         other = solve(scene)
         assert (reading.reading, reading.status) == (text, other.status)
@@ -120,14 +119,12 @@ def test_a_reading_may_change_the_strategy_alone() -> None:
     assert flips(plan) is None
 
 
-@pytest.mark.xfail(strict=True, reason="an answer that was stopped counts as 'no plan exists'")
 def test_a_reading_that_was_stopped_says_nothing_of_the_verdict() -> None:
     plan = solve(scenario(EXPERTS | {"assumed": ["experts.per_token"]}))
     readings = compare(plan, lambda other: Plan(status="unknown", scenario=other, proof=plan.proof))
     assert flips(plan.model_copy(update={"readings": readings})) is None
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="the declared reading is solved without being checked")
 def test_a_declared_total_that_is_impossible_is_no_reading() -> None:
     plan = solve(scenario(EXPERTS | {"declared_parameters": 1000}, parameters="from-shapes"))
     assert plan.status == "optimal"

@@ -74,8 +74,10 @@ def test_closed_loop_with_experts_on_two_gpus() -> None:
     # decode: T = 2, T_g = 4: projections max(128, 64) = 128; attention 224; router max(64, 32) = 64;
     #   routed: flops 64, bytes 64·(1 − 0.75^4) = 43.75: 64; exchange 2·8 = 16 ns. Sum 16.48 ns.
     # TTFT = 2·65.536 + (1/2)/10·2·2·(65.536 − 16.48) = 131.072 + 9.8112 = 140.8832 ns.
-    # others, mixed(1): P = 3, T = 5, T_g = 10: projections max(2·5·32, 64) = 320; prompt attention max(2·4·18, 1.5·8) = 144;
-    #   decode 224; router max(2·5·16, 32) = 160; routed: flops 160, bytes < 64: 160. Sum 1,008 ps; exchange 2·20 = 40 ns.
+    # others, mixed(1): P = 3, T = 5, T_g = 10: projections max(2·5·32, 64) = 320;
+    #   prompt attention max(2·4·18, 1.5·8) = 144;
+    #   decode 224; router max(2·5·16, 32) = 160; routed: flops 160, bytes < 64: 160.
+    #   Sum 1,008 ps; exchange 2·20 = 40 ns.
     model = {
         "layers": 1,
         "hidden": 4,
