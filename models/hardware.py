@@ -32,6 +32,13 @@ class Link(Model):
         "link efficiency was fitted on measurements that already contain it",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _a_mapping(cls, data: Any) -> Any:
+        if isinstance(data, (str, int, float)):
+            raise ValueError(f"write {{bandwidth: {str(data)[:20]}, latency: 8 us}}; per GPU and direction")
+        return data
+
 
 class Compute(Model):
     """Dense peak rates by number format, FLOP/s; a format that the card lacks is absent."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .base import Model, Positive
 from .hardware import Accelerator, Number
@@ -32,6 +32,13 @@ class Precision(Model):
     activations: Format = Field(default="bf16", description="residual stream and what ranks exchange")
     kv_cache: Format = Field(default="bf16", description="keys and values")
     block: Positive | None = Field(default=None, description="columns that share one scale in a block-fp8 checkpoint")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_mapping(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            raise ValueError(f"name what is {data[:20]}: {{weights: {data[:20]}}}, or with kv_cache: {data[:20]} too")
+        return data
 
     @property
     def weight_bytes(self) -> float:

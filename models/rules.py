@@ -19,7 +19,9 @@ class Rule(Model):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$", description="stable name, as in tensor-inside-node")
     statement: str = Field(min_length=1, max_length=200, description="what it demands, in words")
     roles: tuple[Role, ...] = Field(
-        default=("prefill", "aggregated", "decode"), min_length=1, description="engines it holds for"
+        default=("prefill", "aggregated", "decode"),
+        min_length=1,
+        description="engines it holds for: decode and aggregated for all that decode, prefill for the others",
     )
     tensor: Bound | None = Field(default=None, description="bound on the tensor degree")
     context: Bound | None = Field(default=None, description="bound on the context degree")
@@ -34,6 +36,10 @@ class Rule(Model):
         if not self.inside_node and not self.bounds:
             raise ValueError("the rule demands nothing; bound a degree or name groups under inside_node")
         return self
+
+    def holds_for(self, *, decodes: bool) -> bool:
+        """Whether it holds for engines that decode (aggregated ones do both), or for those that only prefill."""
+        return bool({"aggregated", "decode"} & set(self.roles)) if decodes else "prefill" in self.roles
 
     @property
     def bounds(self) -> dict[str, Bound]:

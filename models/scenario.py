@@ -196,7 +196,7 @@ class Scenario(Model):
             return load(Path(path), cls)
         known = load_knowledge(knowledge)
         scenario = load(Path(path), cls, prepare=lambda data: lay_under(data, known))
-        role = "aggregated" if scenario.workload.decodes else "prefill"
-        idle = {f"rules.{rule.id}" for rule in scenario.rules if role not in rule.roles}
+        decodes = scenario.workload.decodes
+        idle = {f"rules.{rule.id}" for rule in scenario.rules if not rule.holds_for(decodes=decodes)}
         used = {what: file for what, file in scenario.knowledge.items() if what not in idle}
         return scenario.model_copy(update={"knowledge": used})

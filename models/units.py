@@ -106,9 +106,10 @@ def parse(value: object, dimension: Dimension, *, bare: bool) -> float:
     seconds or milliseconds, and that mistake costs a cluster). Raises ValueError with the value, the rule and
     an example.
     """
-    wanted = f"write a {dimension.name} such as {dimension.example}"
+    article = "an" if dimension.name[0] in "aeiou" else "a"
+    wanted = f"write {article} {dimension.name} such as {dimension.example}"
     if isinstance(value, bool) or value is None:
-        raise ValueError(f"{value!r} is not a {dimension.name}; {wanted}")
+        raise ValueError(f"{value!r} is not {article} {dimension.name}; {wanted}")
     if isinstance(value, (int, float)):
         if not (bare or dimension.bare):
             raise ValueError(f"{value!r} has no unit; {wanted}")
@@ -118,7 +119,7 @@ def parse(value: object, dimension: Dimension, *, bare: bool) -> float:
         text = str(value)
         match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
         if match is None:
-            raise ValueError(f"{text[:_LONGEST]!r} is not a {dimension.name}; {wanted}")
+            raise ValueError(f"{text[:_LONGEST]!r} is not {article} {dimension.name}; {wanted}")
         number, unit = (
             _as_float(match[1].replace(",", "").replace("_", ""), wanted),
             match[2].replace(" ", ""),

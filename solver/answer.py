@@ -103,6 +103,11 @@ def assumptions_of(scenario: Scenario) -> tuple[str, ...]:
     """What the conditions leave open and the plan takes for granted."""
     card, model, work = scenario.hardware.accelerator, scenario.model, scenario.workload
     found = [f"{card.name}: {name} = {card_figure(scenario, name)} is assumed" for name in open_figures(scenario)]
+    if work.concurrency and work.decodes:
+        found.append(
+            f"TTFT is a mean over each client's {work.requests_per_client:g} requests (workload.requests_per_client), "
+            "the first of which arrive in one burst; it is no percentile"
+        )
     if not work.decodes:
         found.append("no answer length beyond the first token: prefill only")
     found += [f"{model.name}: {name} is assumed" for name in model.assumed]

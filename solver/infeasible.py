@@ -26,8 +26,8 @@ def structural_conflict(scenario: Scenario, conditions: Sequence[Condition]) -> 
     if is_legal(scenario, conditions, presolve=False):
         raise DisagreementError("the enumeration found no strategy, the solver without presolve does")
     members = list(conditions)
-    # Background first, so that what a person set stays in the conflict only if it must.
-    for condition in sorted(conditions, key=lambda c: (not c.background, c.id)):
+    # What a person set is left out first: it stays in the conflict only if the facts need it.
+    for condition in sorted(conditions, key=lambda c: (c.background, c.id == "gpus.available", c.id)):
         rest = [c for c in members if c is not condition]
         if not is_legal(scenario, rest):
             members = rest

@@ -54,12 +54,15 @@ class Watch:
                 result.append(solver.solve(model, callback))
             except BaseException as error:
                 failure.append(error)
+            finally:
+                done.set()
 
-        thread = threading.Thread(target=work, name="cp-sat")
-        thread.start()
-        while thread.is_alive():
+        # An event, not Thread.join: before Python 3.13 a KeyboardInterrupt in join marks the thread as ended.
+        done = threading.Event()
+        threading.Thread(target=work, name="cp-sat").start()
+        while not done.is_set():
             try:
-                thread.join(_POLL)
+                done.wait(_POLL)
             except KeyboardInterrupt:
                 self._stop.set()
             if self._stop.is_set():

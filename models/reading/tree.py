@@ -65,7 +65,7 @@ def read_file_tree(path: Path) -> Tree:
     except IsADirectoryError:
         raise InputError("this is a folder, not a scenario file", place=here) from None
     except FileNotFoundError:
-        raise InputError("no such file", place=here, help="name a scenario file (.yaml, .yml or .json)") from None
+        raise InputError("no such file", place=here, help="name a scenario file (.yaml, .json or .md)") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read the file: {reason}", place=here) from None

@@ -94,6 +94,7 @@ def _summary(plan: Plan, paths: dict[str, str]) -> dict[str, object]:
 
 def show_plan(plan: Plan, paths: dict[str, str]) -> None:
     """The verdict, the warnings, the requirements, and where the rest is."""
+    from ..figures import open_figures
     from ..readings import flips
     from ..writing.explanation import because
     from ..writing.plan_md import headline
@@ -119,6 +120,8 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
             say(f"  next best with other degrees: {other.strategy.describe()} × {other.engines}: {other.why_not}")
         if plan.idle_reason:
             say(f"  {plan.idle_reason}")
+        if (open_ := open_figures(plan.scenario)) and plan.engines[0].gpus_per_engine > 1:
+            say(f"  note: assumed of the card, not known: {', '.join(open_)}")
         say(f"  {plan.proof.candidates:,} combinations, proof in {plan.proof.wall_s:.2f} s; {plan.proof.second_route}")
     for warning in plan.warnings:
         say(f"warning: {warning}")
@@ -148,4 +151,5 @@ def show_scenario(scenario: Scenario) -> None:
     say(f"{scenario.name}: {scenario.model.name} on up to {h.gpu_range.max} × {h.accelerator.name}")
     parameters, objective = show_count(count_parameters(scenario.model).total), ", ".join(scenario.objectives)
     say(f"  {parameters} parameters, {show_bytes(h.usable_memory)} usable per GPU")
-    say(f"  {load}, {w.input_tokens.max:,} tokens in, {w.output_tokens.max:,} out; objective {objective}")
+    lengths = [f"{x.min:,} to {x.max:,}" if x.min < x.max else f"{x.max:,}" for x in (w.input_tokens, w.output_tokens)]
+    say(f"  {load}, {lengths[0]} tokens in, {lengths[1]} out; objective {objective}")

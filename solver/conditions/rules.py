@@ -13,9 +13,8 @@ from .structure import divisors
 
 def conditions(scenario: Scenario) -> Iterator[Condition]:
     """The rules that hold for this scenario's engines."""
-    role = "aggregated" if scenario.workload.decodes else "prefill"
     for rule in scenario.rules:
-        if role in rule.roles:
+        if rule.holds_for(decodes=scenario.workload.decodes):
             yield _condition(rule, scenario)
 
 

@@ -39,7 +39,7 @@ def conditions(scenario: Scenario) -> Iterator[Condition]:
     yield _divides("heads.divisible", "tensor", model.attention.heads, "query heads", "model.attention.heads")
     if model.attention.latent is None:
         yield _kv_heads(model.attention.key_heads)
-    if model.feed_forward is not None:
+    if model.feed_forward is not None and not all(kind.expert for kind in model.kinds):
         yield _divides(
             "feed_forward.divisible",
             "tensor",

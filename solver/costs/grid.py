@@ -118,10 +118,8 @@ def _micro_batches(
     """(row, sequences per micro-batch): every distinct ⌈Q_d/m⌉, and what was asked for beside them."""
     prompts = _group_sequences(scenario, strategies, engines)
     distinct, inverse = np.unique(prompts, return_inverse=True)
-    more = [*extra, *_pinned(scenario.strategy.batch)]
-    sizes = [
-        np.union1d(_distinct_shares(int(c)), [size for size in more if size <= c]).astype(np.int64) for c in distinct
-    ]
+    more = np.array([*extra, *_pinned(scenario.strategy.batch)], dtype=np.int64)
+    sizes = [np.union1d(_distinct_shares(int(c)), _even(more[more <= c], int(c))) for c in distinct]
     lengths = np.array([len(s) for s in sizes], dtype=np.int64)
     index = np.repeat(np.arange(len(prompts)), lengths[inverse])
     choice = np.concatenate([sizes[i] for i in inverse]) if len(inverse) else np.empty(0, dtype=np.int64)
@@ -132,6 +130,11 @@ def _distinct_shares(count: int) -> Integers:
     """Values of ⌈count/m⌉, ascending: all up to MOST_SHARES, and those of at most MOST_SHARES micro-batches."""
     few = np.arange(1, min(count, MOST_SHARES) + 1)
     sizes = np.union1d(-(-count // few), few)
+    return _even(sizes, count)
+
+
+def _even(sizes: Integers, count: int) -> Integers:
+    """Sizes that arise when so many sequences are dealt evenly over whole turns."""
     kept: Integers = sizes[-(-count // -(-count // sizes)) == sizes].astype(np.int64)
     return kept
 

@@ -18,7 +18,8 @@ def check_rules(plan: Plan) -> list[Finding]:
     for entry in plan.engines:
         cut = entry.strategy
         for one in plan.scenario.rules:
-            if entry.role in one.roles:
+            roles = {"prefill": {"prefill"}, "aggregated": {"aggregated", "decode"}}[entry.role]
+            if roles & set(one.roles):
                 kept = all(_within(getattr(cut, name), bound) for name, bound in one.bounds.items())
                 kept = kept and all(_inside(cut, group, node) for group in one.inside_node)
                 found.append(rule(f"rules.{one.id}", kept, cut.describe(), one.statement))

@@ -37,7 +37,7 @@ def because(plan: Plan) -> str:
     """One sentence that says what collides."""
     if len(plan.conflicts) == 1:
         only = plan.conflicts[0]
-        best = f"; the best that any combination reaches is {only.best_possible}" if only.best_possible else ""
+        best = f"; the best under all other conditions is {only.best_possible}" if only.best_possible else ""
         return f"no strategy reaches {only.asked}{best}"
     parts = [
         f"{c.asked} ({c.best_possible} is possible under the others)" if c.best_possible else c.asked
@@ -55,9 +55,15 @@ def explanation_markdown(plan: Plan) -> str:
         *warnings_of(plan),
         f"{because(plan)[0].upper()}{because(plan)[1:]}.",
         table(header, rows),
-        "Together these conditions exclude every strategy; without any one of them some strategy remains.",
+        _together(len(rows)),
         level=1,
     )
     searched = f"{plan.proof.strategies:,} legal strategies, {plan.proof.candidates:,} priced combinations"
     proof = section("Proof", bullets((searched, plan.proof.second_route)))
     return "\n\n".join(part for part in (text, readings_section(plan), proof) if part) + "\n"
+
+
+def _together(count: int) -> str:
+    if count == 1:
+        return "This condition alone excludes every strategy on the hardware that the scenario allows."
+    return "Together these conditions exclude every strategy; without any one of them some strategy remains."

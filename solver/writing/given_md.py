@@ -54,15 +54,16 @@ def model_section(scenario: Scenario) -> str:
     return section("Model configuration", bullets(lines))
 
 
-def engine_section(scenario: Scenario) -> str:
+def engine_section(plan: Plan) -> str:
     """The serving engine whose rules count."""
-    profile = scenario.engine
+    profile = plan.scenario.engine
     if profile is None:
         text = "Not stated: every legal strategy counts. `engine: vllm`, `sglang` or `trtllm` adds that engine's rules."
         return section("Serving engine", text)
-    partition = f"An uneven stage split is stated through `{profile.layer_partition}`."
     text = f"{profile.name} {profile.version}: its rules are conditions of this plan, its placement counts for memory."
-    return section("Serving engine", text, partition)
+    layers = plan.engines[0].strategy.layers_per_stage
+    split = f"State the stages as `{profile.layer_partition}={','.join(map(str, layers))}`." if len(layers) > 1 else ""
+    return section("Serving engine", text, split)
 
 
 def load_section(scenario: Scenario) -> str:

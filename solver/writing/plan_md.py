@@ -36,7 +36,7 @@ def plan_markdown(plan: Plan) -> str:
         model_section(plan.scenario),
         load_section(plan.scenario),
         requirements_section(plan),
-        engine_section(plan.scenario),
+        engine_section(plan),
         knowledge_section(plan.scenario),
         strategy_section(plan),
         reasons_section(plan),

@@ -18,7 +18,11 @@ def performance_section(plan: Plan) -> str:
     if p.output_tokens_per_s is not None:
         rows.append(("output", show_rate(p.output_tokens_per_s)))
     rows += [("input", show_rate(p.input_tokens_per_s)), ("per GPU used", show_rate(p.tokens_per_s_per_gpu))]
-    return section("Expected performance", table(("figure", "value"), rows))
+    error = (
+        "The constants behind these figures have a median error of 13 % for TPOT and 20 % for TTFT on published "
+        "measurements: a margin smaller than that is to be measured before it is relied on."
+    )
+    return section("Expected performance", table(("figure", "value"), rows), error)
 
 
 def memory_section(plan: Plan) -> str:

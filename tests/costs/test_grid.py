@@ -61,9 +61,12 @@ def test_what_if_counts_and_choices_are_priced_anyway() -> None:
     scene = conditions({"batch": 5, "input_tokens": 10}, 11)
     assert set(make_grid(scene, strategy(data=12)).engines.tolist()) == {1}  # nothing fits: one, to show what lacks
     assert make_grid(scene, strategy(data=12), engines=3).engines.tolist() == [3]
-    assert make_grid(scene, strategy(), engines=1, batch=4).choice.tolist() == [1, 2, 3, 4, 5]
-    assert make_grid(scene, strategy(), engines=1, batch=99).choice.tolist() == [1, 2, 3, 5]
-    assert make_grid(scene, strategy(), engines=1, token_budget=40).choice.tolist() == [1, 2, 3, 4, 5]
+    assert make_grid(scene, strategy(), engines=1, batch=4).choice.tolist() == [1, 2, 3, 5]  # no even share
+    many = conditions({"batch": 10_000, "input_tokens": 10}, 11)
+    plain = set(make_grid(many, strategy(), engines=1).choice.tolist())
+    assert 100 not in plain  # 100 turns of 100
+    for asked in ({"batch": 100}, {"token_budget": 1000}):
+        assert set(make_grid(many, strategy(), engines=1, **asked).choice.tolist()) == plain | {100}
 
 
 def test_no_engine_and_no_replica_without_a_sequence() -> None:
@@ -104,7 +107,7 @@ def test_a_static_batch_chooses_the_micro_batch_of_its_prompts() -> None:
     load = {"concurrency": 5, "input_tokens": 10}
     assert make_grid(conditions(load), strategy()).choice.tolist() == [1, 2, 3, 5]
     pinned = conditions({"batch": 5, "input_tokens": 10}, strategy={"batch": {"max": 4}})
-    assert make_grid(pinned, strategy()).choice.tolist() == [1, 2, 3, 4, 5]
+    assert make_grid(pinned, strategy()).choice.tolist() == [1, 2, 3, 5]  # 4 and 1 are no even share
 
 
 def test_pinned_budgets_are_added_and_named() -> None:

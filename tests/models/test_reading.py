@@ -223,7 +223,7 @@ def test_a_file_of_the_largest_size_is_read(write: Write) -> None:
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
     assert problem(tmp_path).message == "this is a folder, not a scenario file"
     error = problem(tmp_path / "nothing.yaml")
-    assert (error.message, error.help) == ("no such file", "name a scenario file (.yaml, .yml or .json)")
+    assert (error.message, error.help) == ("no such file", "name a scenario file (.yaml, .json or .md)")
     assert "nothing.yaml" in str(error)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from shardwise.models import Scenario
@@ -56,14 +55,6 @@ def test_a_conflict_of_limits(scene: Scenario) -> None:
         assert conflict.best_possible == (limit.show(float(best)) if len(values) else None)
 
 
-NOT_NEEDED = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="facts are left out first, so pins stay in the conflict that the facts make needless",
-)
-
-
-@NOT_NEEDED
 @settings(max_examples=60, phases=[Phase.generate])  # no shrinking while it is known to fail
 @given(builders.scenarios(gpus=6))
 def test_a_conflict_of_degrees(scene: Scenario) -> None:
@@ -76,14 +67,12 @@ def test_a_conflict_of_degrees(scene: Scenario) -> None:
         assert is_legal(scene, [c for c in asked if c.id != member])
 
 
-@NOT_NEEDED
 def test_a_pin_that_the_facts_make_needless() -> None:
     # A dense model has no data ranks; that 2 · 2 GPUs are more than 2 is a second reason, which names one pin too many.
     plan = solve(builders.scenario(gpus=2, strategy={"data": 2, "pipeline": 2}))
     assert [conflict.name for conflict in plan.conflicts] == ["strategy.data"]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the domains of the variables state gpus.available too")
 def test_pins_that_collide_only_for_lack_of_gpus() -> None:
     # tensor 4 on 2 stages needs 8 GPUs of the 4 there are.
     plan = solve(builders.scenario(gpus=4, strategy={"tensor": 4, "pipeline": 2}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -88,11 +87,6 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.xfail(
-    strict=sys.version_info < (3, 13),
-    raises=IndexError,
-    reason="an interrupted Thread.join marks the running thread as ended (CPython before 3.13): no status is there yet",
-)
 def test_an_interrupt_keeps_incumbent_and_bound() -> None:
     stopped(Watch(60), lambda: os.kill(os.getpid(), signal.SIGINT))
 

@@ -8,7 +8,6 @@ import pytest
 from shardwise.models import Scenario
 from shardwise.solver import solve
 from shardwise.solver.degrees import legal_strategies
-from shardwise.solver.errors import DisagreementError
 
 from ...builders import CHAT, DENSE, EXPERTS, scenario
 from .twins import Twins, check, check_conflict, twins
@@ -81,9 +80,6 @@ def test_a_pinned_budget_is_tried_although_it_is_no_power_of_two() -> None:
     assert plan.engines[0].strategy.token_budget == 777
 
 
-@pytest.mark.xfail(
-    strict=True, raises=DisagreementError, reason="a batch of 5 is priced, then refused as no even share"
-)
 def test_a_pinned_batch_that_is_no_even_share() -> None:
     # 8 prompts in batches of 5 are two turns; two turns are as well made of 4.
     plan = solve(scenario(workload={"batch": 8, "input_tokens": 100}, gpus=1, strategy={"batch": 5}))

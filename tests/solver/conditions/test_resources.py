@@ -40,7 +40,6 @@ def test_twins(id: str) -> None:
 
 
 UNNAMED = {
-    "gpus.available": "the variables' domains end at the cluster's GPUs, so no conflict ever names gpus.available",
     "node.packing": "conflicts between priced rows name limits only, not what keeps other rows from the table",
 }
 
