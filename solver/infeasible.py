@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..models import Scenario
 from ..models.plan import Conflict
@@ -18,7 +19,7 @@ from .degrees import is_legal
 from .errors import DisagreementError
 from .watch import Watch
 
-_BATCH = 4096
+_BATCH = 1024
 
 
 def structural_conflict(scenario: Scenario, conditions: Sequence[Condition]) -> tuple[Conflict, ...]:
@@ -58,39 +59,56 @@ def priced_conflict(
 
 
 class _Exact:
-    """Exact prices on demand: a bound that breaks a limit needs none, one that keeps it does."""
+    """Exact prices on demand, each row once: a bound that breaks a limit needs none, one that keeps it does."""
 
     def __init__(self, scenario: Scenario, grid: Grid, screened: Screened, limits: Sequence[Limit]) -> None:
         self._scenario, self._grid, self._limits = scenario, grid, limits
         self.bounds, self.table = screened.bounds, screened.bound_table
         self.broken = screened.bound_table.broken.copy()
         self.broken[screened.exact] = screened.table.broken
+        self._values = {limit.column: self.bounds.column(limit.column).astype(np.float64) for limit in limits}
+        for name, values in self._values.items():
+            values[screened.exact] = screened.candidates.column(name)
+        self._known = np.zeros(len(self.broken), dtype=bool)
+        self._known[screened.exact] = True
 
     def legal(self, mask: int) -> bool:
         """Whether some row keeps the limits of a mask."""
-        return self.best(mask, None) is not None
+        rows = np.flatnonzero((self.broken & mask) == 0)
+        if self._known[rows].any():
+            return True
+        return any(self._price(rows[start : start + _BATCH], mask).any() for start in range(0, len(rows), _BATCH))
 
-    def best(self, mask: int, limit: Limit | None) -> float | None:
-        """The best exact value of a limit's column among the rows that keep the mask; any number if no limit is given.
+    def best(self, mask: int, limit: Limit) -> float | None:
+        """The best exact value of a limit's column among the rows that keep the mask.
 
         Rows are priced in the order of their bounds until none can be better.
         """
+        sign = 1.0 if limit.sense == "<=" else -1.0
         rows = np.flatnonzero((self.broken & mask) == 0)
-        sign = 1.0 if limit is None or limit.sense == "<=" else -1.0
-        column = np.zeros(len(self.broken)) if limit is None else sign * self.bounds.column(limit.column)
-        rows = rows[np.argsort(column[rows], kind="stable")]
+        rows = rows[np.argsort(sign * self._values[limit.column][rows], kind="stable")]
         best: float | None = None
         for start in range(0, len(rows), _BATCH):
             part = rows[start : start + _BATCH]
-            if best is not None and column[part[0]] >= best:
+            if best is not None and sign * self._values[limit.column][part[0]] >= best:
                 break
-            block = price(self._scenario, self._grid.at(part))
-            self.broken[part] = tabulate(block, self._limits, (), units=self.table.units).broken
-            kept = np.flatnonzero((self.broken[part] & mask) == 0)
+            kept = part[self._price(part, mask)]
             if len(kept):
-                values = sign * block.column(limit.column)[kept] if limit is not None else np.zeros(1)
-                best = float(values.min()) if best is None else min(best, float(values.min()))
+                value = float((sign * self._values[limit.column][kept]).min())
+                best = value if best is None else min(best, value)
         return None if best is None else sign * best
+
+    def _price(self, rows: NDArray[np.intp], mask: int) -> NDArray[np.bool_]:
+        """Price the rows that have no exact price yet; which of all keep the mask."""
+        new = rows[~self._known[rows]]
+        if len(new):
+            block = price(self._scenario, self._grid.at(new))
+            self.broken[new] = tabulate(block, self._limits, (), units=self.table.units).broken
+            for name, values in self._values.items():
+                values[new] = block.column(name)
+            self._known[new] = True
+        kept: NDArray[np.bool_] = (self.broken[rows] & mask) == 0
+        return kept
 
 
 def _confirm(scenario: Scenario, screened: Screened, exact: _Exact, conditions: Sequence[Condition]) -> None:

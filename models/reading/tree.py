@@ -60,6 +60,8 @@ def read_file_tree(path: Path) -> Tree:
     """Read a scenario file. Raises InputError for what cannot be one."""
     here = Place(path)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait for ever
+            raise InputError("this is no regular file", place=here)
         with path.open("rb") as stream:
             raw = stream.read(LARGEST_FILE + 1)
     except IsADirectoryError:

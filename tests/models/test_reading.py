@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -449,3 +450,9 @@ def test_mutated_values_are_a_scenario_or_an_input_error(write: Write, base: str
         if not paths(tree):
             break
     check(write(json.dumps(tree, ensure_ascii=False)))
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(InputError, match="no regular file"):
+        Scenario.load(tmp_path / "pipe.yaml")
