@@ -1,19 +1,27 @@
 """What goes into shardwise and what comes out: deployment conditions, strategies, plans.
 
-Importing this package needs neither numpy nor the solver.
+Importing this package needs neither numpy nor the solver. What comes out is imported when first used: a command that
+only reads conditions does not pay for it.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .constants import Efficiency, Latencies, Reserves
-from .engine import Engine, EngineStrategy, Memory, Predictions
 from .errors import InputError, InputErrors
 from .hardware import Accelerator, Compute, GpuRange, Hardware, Link
-from .plan import Evaluation, Plan
 from .precision import Precision
 from .requirements import Requirements, Throughput
 from .scenario import Scenario
 from .strategy import Bound, Strategy, StrategyBounds
 from .transformer import Attention, Experts, FeedForward, LatentAttention, SlidingWindow, Transformer
 from .workload import Lengths, Routing, Workload
+
+if TYPE_CHECKING:
+    from .engine import Engine, EngineStrategy, Memory, Predictions
+    from .plan import Evaluation, Plan
 
 __all__ = [
     "Accelerator",
@@ -49,3 +57,14 @@ __all__ = [
     "Transformer",
     "Workload",
 ]
+
+_OUT = {
+    **dict.fromkeys(("Engine", "EngineStrategy", "Memory", "Predictions"), "engine"),
+    **dict.fromkeys(("Evaluation", "Plan"), "plan"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OUT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_OUT[name]}", __name__), name)

@@ -7,6 +7,7 @@ Heavy modules are imported inside the commands, so that `--help` and bad input a
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -14,6 +15,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line; bad input ends without a traceback."""
+    # Looking for pydantic plugins among everything installed takes longer than reading a scenario.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         from .app import app
 
