@@ -41,6 +41,24 @@ class EngineProfile(Model):
     tables_on_both_ends: tuple[str, ...] = Field(
         default=(), description="model classes with embedding and LM head on both the first and the last stage"
     )
+    spare_layers: Literal["late", "last", "first"] = Field(
+        default="last",
+        description="stages that get one layer more where layers do not divide, unless the split is stated: the last "
+        "ones but never the very last (late), the last ones, or the first ones",
+    )
+    token_budget_default: Natural = Field(
+        default=0, description="tokens per pass unless stated; on cards of 80 GB or more"
+    )
+    sequences_default: Natural = Field(
+        default=0, description="sequences at once unless stated; on cards of 80 GB or more"
+    )
     layer_partition: str | None = Field(default=None, description="what states an uneven stage split")
+
+    def default_split(self, layers: int, stages: int) -> tuple[int, ...]:
+        """Layers per stage where nobody states them."""
+        base, spare = divmod(layers, stages)
+        first = {"late": max(0, stages - 1 - spare), "last": stages - spare, "first": 0}[self.spare_layers]
+        return tuple(base + (first <= stage < first + spare) for stage in range(stages))
+
     assumed: tuple[str, ...] = Field(default=(), description="figures without a source")
     sources: dict[str, str] = Field(default_factory=dict, description="figure -> where it was read")

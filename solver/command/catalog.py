@@ -64,7 +64,7 @@ def _shown(key: str, value: object, within: str) -> str:
         return str(value)
     if within == "compute":
         return f"{value / 1e12:,g} TFLOPS"
-    if key == "latency":
+    if key in ("latency", "startup"):
         return show_seconds(value)
     if key == "memory" or key.endswith("bandwidth"):
         return show_bytes(value) + ("/s" if key.endswith("bandwidth") else "")

@@ -57,9 +57,25 @@ def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None, a
     paths = save_plan(plan, folder)
     if points:
         paths |= save_frontier(points, folder)
+        say(_frontier(points))
     show_plan(plan, paths)
     print(json.dumps(_summary(plan, paths), ensure_ascii=False))
     return EXIT_CODES["feasible"] if stopped else EXIT_CODES[plan.status]
+
+
+def _frontier(points: tuple[Plan, ...]) -> str:
+    """The frontier's ends in a line."""
+    from ...models.units import show_rate, show_seconds
+
+    ends = []
+    for plan in (points[0], points[-1]):
+        assert plan.predictions is not None
+        latency, rate = plan.predictions.request_latency_s, plan.predictions.tokens_per_s_per_gpu
+        ends.append(f"{show_seconds(latency)} at {show_rate(rate)} per GPU on {plan.gpus_used} GPUs")
+    return (
+        f"frontier within all conditions, request latency against throughput per GPU: {len(points)} points, from "
+        + (ends[0] if len(points) == 1 else " to ".join(ends))
+    )
 
 
 class _Progress:
@@ -133,8 +149,14 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
 
 def show_evaluation(result: Evaluation) -> None:
     """The checks of one strategy, broken ones first."""
+    from ...models.units import show_rate, show_seconds
+
     verdict = "keeps every condition" if result.ok else f"breaks {', '.join(result.broken)}"
     say(f"{result.strategy.describe()} × {result.engines} ({result.gpus_used} GPUs) {verdict}")
+    if (predicted := result.predictions) is not None:
+        tpot = f", TPOT {show_seconds(predicted.tpot_s)}" if predicted.tpot_s is not None else ""
+        rate = show_rate(predicted.tokens_per_s_per_gpu)
+        say(f"  TTFT {show_seconds(predicted.ttft_s)}{tpot}, {rate} per GPU")
     for check in sorted(result.checks, key=lambda check: check.ok):
         say(f"  {'ok  ' if check.ok else 'FAIL'} {check.name}: {check.predicted} ({check.required})")
     for warning in result.warnings:

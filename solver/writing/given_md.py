@@ -61,9 +61,12 @@ def engine_section(plan: Plan) -> str:
         text = "Not stated: every legal strategy counts. `engine: vllm`, `sglang` or `trtllm` adds that engine's rules."
         return section("Serving engine", text)
     text = f"{profile.name} {profile.version}: its rules are conditions of this plan, its placement counts for memory."
-    layers = plan.engines[0].strategy.layers_per_stage
-    split = f"State the stages as `{profile.layer_partition}={','.join(map(str, layers))}`." if len(layers) > 1 else ""
-    return section("Serving engine", text, split)
+    s = plan.engines[0].strategy
+    stated = [f"token budget {s.token_budget:,} per rank (its default is {profile.token_budget_default:,})"]
+    split = ",".join(map(str, s.layers_per_stage))
+    if profile.default_split(plan.scenario.model.layers, s.pipeline) != s.layers_per_stage:
+        stated.append(f"stages `{profile.layer_partition}={split}` (its own split would differ)")
+    return section("Serving engine", text, f"State: {'; '.join(stated)}.")
 
 
 def load_section(scenario: Scenario) -> str:
