@@ -73,8 +73,8 @@ def _solve(scenario: Scenario, watch: Watch, say: Progress, alternatives: int) -
     strategies = legal_strategies(scenario, structural, watch)
     if not len(strategies):
         conflicts = structural_conflict(scenario, structural)
-        proof = proof_of(scenario, "infeasible", watch)
-        return Plan(status="infeasible", scenario=scenario, proof=proof, conflicts=conflicts)
+        proof, warnings = proof_of(scenario, "infeasible", watch), answer.warnings_of(scenario)
+        return Plan(status="infeasible", scenario=scenario, proof=proof, conflicts=conflicts, warnings=warnings)
     grid = make_grid(scenario, strategies)
     say(f"pricing {len(grid):,} combinations of {len(strategies):,} strategies")
     screened = screen(scenario, grid, limits, stages, runners_up=alternatives, check=watch.check)

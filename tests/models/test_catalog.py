@@ -6,7 +6,7 @@ import pytest
 from shardwise.models import Accelerator, Scenario, Transformer, catalog
 from shardwise.models.counts import count_parameters, kv_bytes_per_token
 
-SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+SCENARIOS = sorted(file for file in (Path(__file__).parents[2] / "scenarios").iterdir() if file.is_file())
 FILE = {"units": "required"}
 
 # id: total and active parameters in 1e9 (embedding table included), KV bytes per token at 16 bit. Totals are of the
