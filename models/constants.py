@@ -94,7 +94,7 @@ class Reserves(Model):
 SOURCES: dict[str, tuple[Provenance, str]] = {
     "efficiency.half_rows": (
         "measured",
-        "0: the fitted shares already contain few rows; with 16 the TPOT error on 820 published points is 43 %, with 0 22 %",
+        "0: the fitted shares contain few rows; TPOT error on 820 published points 22 %, with 16 it is 43 %",
     ),
     "efficiency.half_width": (
         "assumed",
