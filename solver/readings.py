@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..models import Experts, Plan, Scenario
-from ..models.counts import contradiction, count_parameters
+from ..models.counts import contradiction, widening
 from ..models.plan import Reading
 from ..models.units import show_count
 
@@ -21,7 +21,7 @@ def other_readings(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
         if scenario.parameters == "declared":
             text = f"parameters from the shapes ({show_count(counted)}) instead of the declared {show_count(declared)}"
             yield text, scenario.model_copy(update={"parameters": "from-shapes"})
-        elif _fits(scenario):
+        elif _possible(scenario):
             text = f"the declared {show_count(declared)} parameters instead of {show_count(counted)} from the shapes"
             yield text, scenario.model_copy(update={"parameters": "declared"})
     experts = model.experts
@@ -37,8 +37,7 @@ def other_readings(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
             "two matrices per expert instead of three" if experts.gated else "three matrices per expert instead of two"
         )
         other = _with(scenario, gated=not experts.gated)
-        declared_fits = scenario.parameters == "from-shapes" or _fits(other)
-        if declared_fits:
+        if scenario.parameters == "from-shapes" or _possible(other):
             yield matrices, other
 
 
@@ -54,10 +53,13 @@ def _with(scenario: Scenario, **changes: object) -> Scenario:
     return scenario.model_copy(update={"model": model.model_copy(update={"experts": experts})})
 
 
-def _fits(scenario: Scenario) -> bool:
-    """Whether the declared total leaves something for the experts."""
-    declared, parts = scenario.model.declared_parameters, count_parameters(scenario.model)
-    return declared is None or declared > parts.total - parts.routed_experts
+def _possible(scenario: Scenario) -> bool:
+    """Whether the declared total leaves something for the matrices that it widens."""
+    try:
+        widening(scenario.model)
+    except ValueError:
+        return False
+    return True
 
 
 def compare(plan: Plan, solve: Callable[[Scenario], Plan]) -> tuple[Reading, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shardwise.models import Plan, Scenario
+from shardwise.models import Plan, Scenario, Transformer
 from shardwise.models.counts import count_parameters
 from shardwise.solver import solve
 from shardwise.solver.readings import compare, flips, other_readings
@@ -128,3 +128,11 @@ def test_a_reading_that_was_stopped_says_nothing_of_the_verdict() -> None:
 def test_a_declared_total_that_is_impossible_is_no_reading() -> None:
     plan = solve(scenario(EXPERTS | {"declared_parameters": 1000}, parameters="from-shapes"))
     assert plan.status == "optimal"
+
+
+def test_a_dense_model_that_declares_less_than_its_shapes_has_the_other_reading() -> None:
+    # The feed-forward narrows to make the declared total true; attention and the rest are less than that.
+    dense = Transformer.model_validate(DENSE)
+    declared = count_parameters(dense).total - count_parameters(dense).dense_feed_forward / 2
+    plan = solve(scenario(DENSE | {"declared_parameters": declared}, parameters="from-shapes"))
+    assert [reading.status for reading in plan.readings] == ["optimal"]
