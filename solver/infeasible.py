@@ -133,12 +133,11 @@ def _mask(bits: list[int]) -> int:
 def _conflict(exact: _Exact, limits: Sequence[Limit], bit: int) -> Conflict:
     limit = limits[bit]
     best = exact.best(_mask([b for b in range(len(limits)) if b != bit]), limit)
-    asked = f"{'≤' if limit.sense == '<=' else '≥'} {limit.show(limit.bound)}"
     excluded = int((exact.broken >> bit & 1).sum())
     return Conflict(
         name=limit.id,
         statement=limit.statement,
-        asked=asked if limit.allowed is None else f"in {list(limit.allowed)}",
+        asked=limit.asked,
         best_possible=None if best is None else limit.show(best),
         excludes=f"{excluded:,} of {len(exact.broken):,} priced combinations",
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...models import Scenario
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import CpModel, IntVar
+    from ortools.sat.python.cp_model import Constraint, CpModel, IntVar
 
 Facts = dict[str, Any]
 """Values of one strategy by name (degrees, engines, gpus_used, ttft …), SI units."""
@@ -39,6 +39,21 @@ class Variables:
     """Priced quantities by column name, in the integer units of choice/scale.py; empty before pricing."""
 
 
+def restrict(v: Variables, variable: IntVar, allowed: Iterable[int]) -> Constraint:
+    """Post that a variable has one of some values."""
+    from ortools.sat.python.cp_model import Domain
+
+    return v.model.add_linear_expression_in_domain(variable, Domain.from_values(sorted(allowed)))
+
+
+def engine_inside_node(v: Variables, node: int, name: str) -> IntVar:
+    """A Boolean that is true exactly where an engine fits inside a node."""
+    inside = v.model.new_bool_var(name)
+    v.model.add(v.engine_gpus <= node).only_enforce_if(inside)
+    v.model.add(v.engine_gpus > node).only_enforce_if(~inside)
+    return inside
+
+
 @dataclass(frozen=True)
 class Condition:
     """One demand on a strategy."""
@@ -65,4 +80,6 @@ class Limit(Condition):
     """SI units; choice/scale.py makes it an integer."""
     allowed: tuple[int, ...] | None = None
     """Instead of the bound: the values allowed."""
+    asked: str = ""
+    """The bound or the values allowed, in words."""
     show: Callable[[float], str] = str

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ...models import Scenario
 from ...models.engine_profile import EngineProfile
-from .base import Condition, Facts, Variables
+from .base import Condition, Facts, Variables, restrict
 from .structure import divisors
 
 
@@ -95,9 +95,7 @@ def _either(profile: EngineProfile, name: str, first: str, second: str, text: st
 
 def _allowed(profile: EngineProfile, name: str, degree: str, allowed: list[int], text: str) -> Condition:
     def post(v: Variables) -> None:
-        from ortools.sat.python.cp_model import Domain
-
-        v.model.add_linear_expression_in_domain(getattr(v, degree), Domain.from_values(sorted(allowed)))
+        restrict(v, getattr(v, degree), allowed)
 
     shown = ", ".join(map(str, allowed))
     return _condition(profile, name, text, post, lambda f: (f"{degree} in {shown}", f"{degree} {f[degree]}"))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ...models import Scenario
 from ...models.units import show_bytes, show_rate, show_seconds
-from .base import Facts, Limit, Variables
+from .base import Facts, Limit, Variables, restrict
 
 Sense = Literal["<=", ">="]
 
@@ -100,21 +100,32 @@ def limit(
 ) -> Limit:
     """A limit on one priced column, posted on the integer that choice/scale.py makes of it."""
 
+    asked = f"in {list(allowed)}" if allowed is not None else f"{'≤' if sense == '<=' else '≥'} {show(bound)}"
+
     def post(v: Variables) -> None:
         from ..choice import scale
 
         variable = v.values[column]
         if allowed is not None:
-            from ortools.sat.python.cp_model import Domain
-
-            v.model.add_linear_expression_in_domain(variable, Domain.from_values(list(allowed)))
+            restrict(v, variable, allowed)
         elif sense == "<=":
             v.model.add(variable <= scale.limit(column, sense, bound, v.units))
         else:
             v.model.add(variable >= scale.limit(column, sense, bound, v.units))
 
     def explain(f: Facts) -> tuple[str, str]:
-        required = f"in {list(allowed)}" if allowed is not None else f"{'≤' if sense == '<=' else '≥'} {show(bound)}"
-        return required, show(f[column])
+        return asked, show(f[column])
 
-    return Limit(id, statement, key, post, explain, column=column, sense=sense, bound=bound, allowed=allowed, show=show)
+    return Limit(
+        id,
+        statement,
+        key,
+        post,
+        explain,
+        column=column,
+        sense=sense,
+        bound=bound,
+        allowed=allowed,
+        asked=asked,
+        show=show,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...models import Bound, Scenario
 from ...models.strategy import DEGREES
-from .base import Condition, Facts, Limit, Variables
+from .base import Condition, Facts, Limit, Variables, restrict
 from .limits import Sense, limit
 
 
@@ -28,15 +28,13 @@ def value_conditions(scenario: Scenario) -> Iterator[Limit]:
 
 def post_bound(v: Variables, name: str, bound: Bound) -> None:
     """Post a bound on one degree."""
-    from ortools.sat.python.cp_model import Domain
-
     variable = getattr(v, name)
     if bound.min is not None:
         v.model.add(variable >= bound.min)
     if bound.max is not None:
         v.model.add(variable <= bound.max)
     if bound.any_of is not None:
-        v.model.add_linear_expression_in_domain(variable, Domain.from_values(sorted(bound.any_of)))
+        restrict(v, variable, bound.any_of)
 
 
 def _pin(name: str, bound: Bound) -> Condition:

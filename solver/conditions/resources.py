@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...models import Scenario
-from .base import Condition, Facts, Variables
+from .base import Condition, Facts, Variables, engine_inside_node, restrict
 from .structure import LARGEST_DEGREE, divisors
 
 
@@ -35,13 +35,9 @@ def _tensor_in_node(scenario: Scenario) -> Condition:
     node = scenario.hardware.node_size
 
     def post(v: Variables) -> None:
-        from ortools.sat.python.cp_model import Domain
-
-        aligned = sorted({*divisors(node), *range(node, min(v.largest, LARGEST_DEGREE) + 1, node)})
-        inside = v.model.new_bool_var("engine_inside_node")
-        v.model.add(v.engine_gpus <= node).only_enforce_if(inside)
-        v.model.add(v.engine_gpus > node).only_enforce_if(~inside)
-        v.model.add_linear_expression_in_domain(v.tensor, Domain.from_values(aligned)).only_enforce_if(~inside)
+        aligned = {*divisors(node), *range(node, min(v.largest, LARGEST_DEGREE) + 1, node)}
+        inside = engine_inside_node(v, node, "engine_inside_node")
+        restrict(v, v.tensor, aligned).only_enforce_if(~inside)
 
     def explain(f: Facts) -> tuple[str, str]:
         return (
@@ -86,9 +82,8 @@ def _packing(scenario: Scenario) -> Condition:
         m.add(taken + shared <= full)
 
     def explain(f: Facts) -> tuple[str, str]:
-        return f"≤ {full} whole nodes of {node}" + (
-            f" and one of {tail}" if tail else ""
-        ), f"{nodes_taken(f['engines'], f['engine_gpus'], node, tail)} nodes"
+        allowed = f"≤ {full} whole nodes of {node}" + (f" and one of {tail}" if tail else "")
+        return allowed, f"{nodes_taken(f['engines'], f['engine_gpus'], node, tail)} nodes"
 
     statement = f"the engines fit the {full} nodes of {node} GPUs" + (f" and the one of {tail}" if tail else "")
     return Condition("node.packing", statement, "hardware.gpus_per_node", post, explain)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...models import Scenario
 from ...models.rules import Rule
-from .base import Condition, Facts, Variables
+from .base import Condition, Facts, Variables, engine_inside_node, restrict
 from .pins import post_bound
 from .structure import divisors
 
@@ -44,8 +44,6 @@ def _size(group: str, f: Facts) -> int:
 
 def _keep_inside(v: Variables, group: str, node: int) -> None:
     """A block of contiguous ranks lies inside a node if its size divides the node, or the whole engine does."""
-    from ortools.sat.python.cp_model import Domain
-
     if group == "engine":
         v.model.add(v.engine_gpus <= node)
         return
@@ -53,7 +51,5 @@ def _keep_inside(v: Variables, group: str, node: int) -> None:
     if block is None:
         block = v.model.new_int_var(1, v.largest, "rule_context_block")
         v.model.add_multiplication_equality(block, [v.tensor, v.context])
-    inside = v.model.new_bool_var(f"rule_{group}_engine_inside")
-    v.model.add(v.engine_gpus <= node).only_enforce_if(inside)
-    v.model.add(v.engine_gpus > node).only_enforce_if(~inside)
-    v.model.add_linear_expression_in_domain(block, Domain.from_values(divisors(node))).only_enforce_if(~inside)
+    inside = engine_inside_node(v, node, f"rule_{group}_engine_inside")
+    restrict(v, block, divisors(node)).only_enforce_if(~inside)

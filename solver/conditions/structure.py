@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ...models import Scenario
-from .base import Condition, Facts, Variables
+from .base import Condition, Facts, Variables, restrict
 
 LARGEST_DEGREE = 8_192
 """models/strategy.py allows no degree beyond."""
@@ -140,14 +140,14 @@ def _dense_degrees() -> Condition:
 
 def _divides(id: str, degree: str, total: int, what: str, key: str) -> Condition:
     def post(v: Variables) -> None:
-        _restrict(v, degree, divisors(total))
+        restrict(v, getattr(v, degree), divisors(total))
 
     return Condition(id, f"{degree} divides the {total} {what}", key, post, _remainder(degree, total), background=True)
 
 
 def _kv_heads(heads: int) -> Condition:
     def post(v: Variables) -> None:
-        _restrict(v, "tensor", {*divisors(heads), *range(heads, min(v.largest, LARGEST_DEGREE) + 1, heads)})
+        restrict(v, v.tensor, {*divisors(heads), *range(heads, min(v.largest, LARGEST_DEGREE) + 1, heads)})
 
     def explain(f: Facts) -> tuple[str, str]:
         t = f["tensor"]
@@ -173,9 +173,3 @@ def _remainder(degree: str, total: int) -> Callable[[Facts], tuple[str, str]]:
         return f"{total} mod {degree} = 0", f"{total} mod {f[degree]} = {total % f[degree]}"
 
     return explain
-
-
-def _restrict(v: Variables, degree: str, allowed: set[int] | list[int]) -> None:
-    from ortools.sat.python.cp_model import Domain
-
-    v.model.add_linear_expression_in_domain(getattr(v, degree), Domain.from_values(sorted(allowed)))

@@ -39,12 +39,12 @@ def _ends(rows: Rows) -> tuple[Column, Column]:
     s, model, engine = rows.setting, rows.setting.scenario.model, rows.setting.scenario.engine
     table = s.vocabulary * s.hidden * s.plain_bytes
     embedding, head = table / rows.tensor, table / rows.dense_ranks
-    norm, several = s.hidden * s.plain_bytes, rows.pipeline > 1
-    first, last = embedding, norm + (np.where(several, head, 0.0) if model.tied_embeddings else head)
+    again = rows.pipeline > 1  # with one stage, first and last are the same GPU
+    first, last = embedding, s.hidden * s.plain_bytes + (head * again if model.tied_embeddings else head)
     if engine is not None and model.architecture in engine.tables_on_both_ends:
-        return first + np.where(several, head, 0.0), last + np.where(several, embedding, 0.0)
+        return first + head * again, last + embedding * again
     if engine is not None and model.architecture in engine.head_on_first_stage:
-        return first + np.where(several, head, 0.0), last
+        return first + head * again, last
     return first, last
 
 
