@@ -20,19 +20,24 @@ from .transformer import Attention, Experts, FeedForward, LatentAttention, Slidi
 from .workload import Lengths, Routing, Workload
 
 if TYPE_CHECKING:
+    from .edit import Edit
     from .engine import Engine, EngineStrategy, Memory, Predictions
+    from .explanation import Explanation
     from .plan import Evaluation, Plan
+    from .scenario_file import ScenarioFile
 
 __all__ = [
     "Accelerator",
     "Attention",
     "Bound",
     "Compute",
+    "Edit",
     "Efficiency",
     "Engine",
     "EngineStrategy",
     "Evaluation",
     "Experts",
+    "Explanation",
     "FeedForward",
     "GpuRange",
     "Hardware",
@@ -50,6 +55,7 @@ __all__ = [
     "Reserves",
     "Routing",
     "Scenario",
+    "ScenarioFile",
     "SlidingWindow",
     "Strategy",
     "StrategyBounds",
@@ -61,6 +67,9 @@ __all__ = [
 _OUT = {
     **dict.fromkeys(("Engine", "EngineStrategy", "Memory", "Predictions"), "engine"),
     **dict.fromkeys(("Evaluation", "Plan"), "plan"),
+    "Edit": "edit",
+    "Explanation": "explanation",
+    "ScenarioFile": "scenario_file",
 }
 
 

@@ -126,7 +126,7 @@ def load_knowledge(paths: Sequence[str | Path]) -> Knowledge:
                 earlier |= {name: entry for name, entry in data[group].items() if isinstance(entry, dict)}
         return data
 
-    for file in [file for path in paths for file in _files(Path(path))]:
+    for file in [file for path in paths for file in files_of(Path(path))]:
         part = load(file, Knowledge, over_earlier)
         for group in ("accelerators", "models", *CONSTANTS):
             entries = {name: _signed(entry, file.name) for name, entry in getattr(part, group).items()}
@@ -152,7 +152,8 @@ def _signed(entry: Any, file: str) -> Any:
     return entry.model_copy(update={"sources": sources})
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """A knowledge file, or those of a folder by name. Raises InputError for a folder without one."""
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml", ".json"))

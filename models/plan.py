@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Model, Natural, Positive
+from .conflict import Conflict
 from .constants import Provenance
 from .engine import Engine, EngineStrategy, Predictions
 from .scenario import Scenario
@@ -123,16 +124,6 @@ class Alternative(Model):
     tokens_per_s: float
     tokens_per_s_per_gpu: float
     why_not: str
-
-
-class Conflict(Model):
-    """Conditions that no strategy meets together."""
-
-    name: str
-    statement: str
-    asked: str
-    best_possible: str | None = Field(description="best value that any legal strategy reaches, limits aside")
-    excludes: str = Field(description="how many of the priced strategies it rules out")
 
 
 class Reading(Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +66,9 @@ class Scenario(Model):
         default=None, description="serving engine (vllm, sglang, trtllm), whose rules and memory then count; or generic"
     )
     rules: tuple[Rule, ...] = Field(default=(), description="further named conditions; knowledge adds its own")
+    waive: tuple[str, ...] = Field(
+        default=(), description="ids of rules, of this scenario or of the knowledge, that it sets aside"
+    )
     knowledge: dict[str, str] = Field(
         default_factory=dict, description="what was taken from knowledge -> the file; set on reading"
     )
@@ -161,6 +165,24 @@ class Scenario(Model):
         return self
 
     @model_validator(mode="after")
+    def _waived_rules_exist(self) -> Scenario:
+        ids = [rule.id for rule in self.rules]
+        for id in self.waive:
+            if id not in ids:
+                near = difflib.get_close_matches(id[:60], ids, n=1)
+                known = f"did you mean '{near[0]}'?" if near else f"rules here: {', '.join(ids) or 'none'}"
+                raise InputError(f"waive names no rule: '{id[:60]}'", path=("waive",), help=known)
+        if len(set(self.waive)) < len(self.waive):
+            raise InputError("a rule is waived twice", path=("waive",))
+        return self
+
+    @property
+    def rules_in_force(self) -> tuple[Rule, ...]:
+        """The rules that hold for this workload's engines and are not waived."""
+        decodes = self.workload.decodes
+        return tuple(rule for rule in self.rules if rule.id not in self.waive and rule.holds_for(decodes=decodes))
+
+    @model_validator(mode="after")
     def _requirements_have_meaning(self) -> Scenario:
         if self.workload.decodes:
             return self
@@ -189,14 +211,6 @@ class Scenario(Model):
 
         Raises InputError with the file, line and what would be right.
         """
-        from .knowledge import lay_under, load_knowledge
-        from .reading import load
+        from .scenario_file import ScenarioFile
 
-        if not knowledge:
-            return load(Path(path), cls)
-        known = load_knowledge(knowledge)
-        scenario = load(Path(path), cls, prepare=lambda data: lay_under(data, known))
-        decodes = scenario.workload.decodes
-        idle = {f"rules.{rule.id}" for rule in scenario.rules if not rule.holds_for(decodes=decodes)}
-        used = {what: file for what, file in scenario.knowledge.items() if what not in idle}
-        return scenario.model_copy(update={"knowledge": used})
+        return ScenarioFile.read(path, knowledge).scenario

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .evaluation import evaluate
+    from .explanation.explain import explain
     from .solving import solve
 
-__all__ = ["evaluate", "solve"]
+__all__ = ["evaluate", "explain", "solve"]
 
-_HOMES = {"evaluate": "evaluation", "solve": "solving"}
+_HOMES = {"evaluate": "evaluation", "explain": "explanation.explain", "solve": "solving"}
 
 
 def __getattr__(name: str) -> Any:

@@ -121,6 +121,7 @@ def assumptions_of(scenario: Scenario) -> tuple[str, ...]:
         found.append("4-bit weights are widened to 16 bit before they multiply (no native 4-bit rate is used)")
     if formats.activations not in ("bf16", "fp16", "fp32"):
         found.append(f"activations {formats.activations} are inputs of matrices; the stream between them stays 16 bit")
+    found += [f"the rule {id} is set aside (`waive`)" for id in scenario.waive]
     if scenario.efficiency.overlap == 0:
         found.append("no communication is hidden behind computation")
     found.append("efficiencies and fixed latencies are global fitted values unless the scenario states its own")

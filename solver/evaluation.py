@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from ortools.sat.python import cp_model
 
 from ..models import Evaluation, InputError, Scenario, Strategy
 from ..models.strategy import DEGREES
 from . import answer
 from .choice.objective import stages_of
 from .choice.table import best_row, tabulate
-from .conditions import Condition, Facts, limits_of, structural_of
+from .conditions import Facts, limits_of, structural_of, structure
 from .costs import Candidates, price
 from .costs.grid import make_grid
-from .degrees import new_variables
 
 MOST_GPUS = 1_000_000
 """Beyond this a product of degrees is a slip of the pen."""
@@ -41,14 +39,13 @@ def evaluate(
         raise InputError(f"{strategy.gpus:,} GPUs × {engines or 1:,} engines: no cluster has {MOST_GPUS:,} GPUs")
     structural = structural_of(scenario)
     degrees = np.array([[getattr(strategy, name) for name in DEGREES]], dtype=np.int64)
-    impossible = [c for c in structural if c.background and not holds(c, scenario, strategy, engines or 1)]
-    if impossible:
+    if not all(c.keeps(_values(strategy, engines or 1)) for c in structure.conditions(scenario)):
         return _unpriced(scenario, strategy, engines or 1)
     row = _best(scenario, degrees, batch, engines, token_budget)
     limits = limits_of(scenario)
     broken = int(tabulate(row, limits, stages_of(scenario)).broken[0])
     facts = answer.facts_of(row, limits)
-    checks = [answer.check_of(c, facts, holds(c, scenario, strategy, int(row.engines[0]))) for c in structural] + [
+    checks = [answer.check_of(c, facts, bool(c.keeps(facts))) for c in structural] + [
         answer.check_of(limit, facts, not broken >> bit & 1) for bit, limit in enumerate(limits)
     ]
     return Evaluation(
@@ -63,20 +60,6 @@ def evaluate(
         assumptions=answer.assumptions_of(scenario),
         warnings=answer.warnings_of(scenario),
     )
-
-
-def holds(condition: Condition, scenario: Scenario, strategy: Strategy, engines: int) -> bool:
-    """Whether one condition on the degrees holds: the condition itself is posted, on fixed variables."""
-    values = _values(strategy, engines)
-    largest = max(*values.values(), scenario.hardware.gpu_range.max)
-    variables = new_variables(scenario, largest)
-    for name, value in values.items():
-        variables.model.add(getattr(variables, name) == value)
-    condition.post(variables)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    status = solver.solve(variables.model)
-    return status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
 
 
 def _values(strategy: Strategy, engines: int) -> Facts:
@@ -94,7 +77,7 @@ def _values(strategy: Strategy, engines: int) -> Facts:
 def _unpriced(scenario: Scenario, strategy: Strategy, engines: int) -> Evaluation:
     """The degrees cannot be laid on this model; only the conditions on them can be judged."""
     facts = _values(strategy, engines)
-    checks = [answer.check_of(c, facts, holds(c, scenario, strategy, engines)) for c in structural_of(scenario)]
+    checks = [answer.check_of(c, facts, bool(c.keeps(facts))) for c in structural_of(scenario)]
     return Evaluation(
         ok=False,
         broken=tuple(check.name for check in checks if not check.ok),

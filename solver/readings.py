@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ..models import Experts, Plan, Scenario
 from ..models.counts import contradiction, widening
+from ..models.explanation import Explanation
 from ..models.plan import Reading
 from ..models.units import show_count
 
@@ -81,7 +82,7 @@ def _reading(plan: Plan, text: str, other: Plan) -> Reading:
         engines=sum(entry.count for entry in other.engines),
         ttft_s=predicted.ttft_s if predicted else None,
         tokens_per_s_per_gpu=predicted.tokens_per_s_per_gpu if predicted else None,
-        conflicts=tuple(conflict.name for conflict in other.conflicts),
+        conflicts=tuple(dict.fromkeys(id for conflict in other.conflicts for id in conflict.ids)),
     )
 
 
@@ -93,13 +94,14 @@ def _degrees(plan: Plan) -> list[tuple[int, str]]:
     return [(entry.count, entry.strategy.describe()) for entry in plan.engines]
 
 
-def flips(plan: Plan) -> str | None:
+def flips(plan: Plan | Explanation) -> str | None:
     """The first line of an answer whose verdict hangs on a reading; None where none does."""
     turned = [reading for reading in plan.readings if reading.changes == "verdict"]
     if not turned:
         return None
-    this = "a plan exists" if plan.engines else "no plan exists"
-    that = "none does" if plan.engines else "one does"
+    exists = plan.status in ("optimal", "feasible")
+    this = "a plan exists" if exists else "no plan exists"
+    that = "none does" if exists else "one does"
     return f"The verdict depends on how the conditions are read: here {this}; {that} with " + ", or with ".join(
         reading.reading for reading in turned
     )

@@ -24,7 +24,7 @@ from .conditions import limits_of, structural_of
 from .costs.grid import make_grid
 from .degrees import legal_strategies
 from .errors import DisagreementError, StoppedError
-from .infeasible import priced_conflict, structural_conflict
+from .explanation.explain import find_conflicts
 from .readings import compare
 from .watch import Watch
 
@@ -42,25 +42,32 @@ def solve(
     stop: threading.Event | None = None,
     progress: Progress | None = None,
     alternatives: int = RUNNERS_UP,
+    conflicts: bool = True,
+    readings: bool = True,
 ) -> Plan:
     """The optimal plan for a scenario, proved and checked.
 
     `plan.status` is `optimal`; `feasible` if the time limit (seconds) or the stop event came before the proof;
-    `infeasible` with `plan.conflicts`; or `unknown`. `alternatives` is the number of runners-up with other degrees.
+    `infeasible` with `plan.conflicts`, if these are asked for; or `unknown`. `alternatives` is the number of runners-up
+    with other degrees; `readings` says whether other readings of the conditions are solved too.
     Raises DisagreementError if two routes to the answer differ.
     """
     watch = Watch(time_limit, stop)
     say = progress or (lambda _: None)
-    plan = _answer(scenario, watch, say, alternatives)
-    if plan.status == "unknown":
+    plan = _answer(scenario, watch, say, alternatives, conflicts)
+    if plan.status == "unknown" or not readings:
         return plan
-    readings = compare(plan, lambda other: _answer(other, watch, lambda _: None, 0))
-    return plan.model_copy(update={"readings": readings}) if readings else plan
+    others = compare(plan, lambda other: _answer(other, watch, lambda _: None, 0))
+    return plan.model_copy(update={"readings": others}) if others else plan
 
 
-def _answer(scenario: Scenario, watch: Watch, say: Progress, alternatives: int) -> Plan:
+def _answer(scenario: Scenario, watch: Watch, say: Progress, alternatives: int, conflicts: bool = True) -> Plan:
     try:
-        return _solve(scenario, watch, say, alternatives)
+        plan = _solve(scenario, watch, say, alternatives)
+        if plan.status == "infeasible" and conflicts:
+            say("taking the conditions apart")
+            plan = plan.model_copy(update={"conflicts": find_conflicts(scenario, watch)})
+        return plan
     except (StoppedError, KeyboardInterrupt):
         proof = proof_of(scenario, "unknown", watch)
         return Plan(status="unknown", scenario=scenario, proof=proof, warnings=answer.warnings_of(scenario))
@@ -72,19 +79,14 @@ def _solve(scenario: Scenario, watch: Watch, say: Progress, alternatives: int) -
     say("enumerating strategies")
     strategies = legal_strategies(scenario, structural, watch)
     if not len(strategies):
-        conflicts = structural_conflict(scenario, structural)
-        proof, warnings = proof_of(scenario, "infeasible", watch), answer.warnings_of(scenario)
-        return Plan(status="infeasible", scenario=scenario, proof=proof, conflicts=conflicts, warnings=warnings)
+        return _none(scenario, watch)
     grid = make_grid(scenario, strategies)
     say(f"pricing {len(grid):,} combinations of {len(strategies):,} strategies")
     screened = screen(scenario, grid, limits, stages, runners_up=alternatives, check=watch.check)
     sizes: dict[str, Any] = {"strategies": len(strategies), "candidates": len(grid)}
     legal = np.flatnonzero(screened.table.broken == 0)
     if not len(legal):
-        conflicts = priced_conflict(scenario, grid, screened, limits, [*structural, *limits])
-        proof = proof_of(scenario, "infeasible", watch, **sizes)
-        warnings = answer.warnings_of(scenario)
-        return Plan(status="infeasible", scenario=scenario, proof=proof, conflicts=conflicts, warnings=warnings)
+        return _none(scenario, watch, **sizes)
     kept = _contenders(screened, stages)
     say(f"proving the optimum over {len(kept):,} rows")
     choice = Choice("unknown", None)
@@ -103,6 +105,12 @@ def _solve(scenario: Scenario, watch: Watch, say: Progress, alternatives: int) -
     say("checking the plan by the second route")
     proof = proof_of(scenario, choice.outcome, watch, **sizes, rows=len(kept), choice=choice, second_route=route)
     return plan_of(scenario, screened.candidates, screened.table, stages, row, proof, alternatives)
+
+
+def _none(scenario: Scenario, watch: Watch, **sizes: int) -> Plan:
+    """No plan exists."""
+    proof, warnings = proof_of(scenario, "infeasible", watch, **sizes), answer.warnings_of(scenario)
+    return Plan(status="infeasible", scenario=scenario, proof=proof, warnings=warnings)
 
 
 def _unproved(screened: Screened, first: Stage, row: int) -> Choice:

@@ -32,9 +32,14 @@ class Watch:
         """Seconds left, or None without a limit."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
+    @property
+    def over(self) -> bool:
+        """Whether the time is up or a stop was asked for."""
+        return self._stop.is_set() or self.remaining() == 0.0
+
     def check(self) -> None:
         """Raise StoppedError if the time is up or a stop was asked for."""
-        if self._stop.is_set() or self.remaining() == 0.0:
+        if self.over:
             raise StoppedError
 
     def solve(self, solver: cp_model.CpSolver, model: cp_model.CpModel, callback: Any = None) -> Any:

@@ -12,7 +12,7 @@ from ..errors import InputError
 from .locate import located
 from .tree import Tree, read_file_tree
 
-__all__ = ["load", "validated"]
+__all__ = ["load", "named", "validated"]
 
 Loaded = TypeVar("Loaded", bound=BaseModel)
 Prepare = Callable[[dict[str, Any]], dict[str, Any]]
@@ -24,12 +24,18 @@ def load(path: Path, model: type[Loaded], prepare: Prepare | None = None) -> Loa
     The file's name becomes the `name` of what has none. `prepare` may change the raw data before it is validated.
     """
     tree = read_file_tree(path)
-    if isinstance(tree.data, dict):
-        if "name" in model.model_fields:
-            tree.data.setdefault("name", path.stem.encode("utf-8", "replace").decode())
-        if prepare is not None:
-            tree.data = prepare(tree.data)
+    if "name" in model.model_fields:
+        tree = named(tree)
+    if isinstance(tree.data, dict) and prepare is not None:
+        tree.data = prepare(tree.data)
     return validated(tree, model)
+
+
+def named(tree: Tree) -> Tree:
+    """The file's name becomes the `name` of what has none."""
+    if isinstance(tree.data, dict) and tree.file is not None:
+        tree.data.setdefault("name", tree.file.stem.encode("utf-8", "replace").decode())
+    return tree
 
 
 def validated(tree: Tree, model: type[Loaded]) -> Loaded:

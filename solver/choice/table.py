@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..conditions import Limit
+from ..conditions.limits import SLACK
 from ..costs import Candidates
 from . import scale
 from .objective import Integers, Stage
-
-_SLACK = 1e-9
-"""Relative room for the rounding of floats where a bound is compared with an exact price."""
 
 
 @dataclass
@@ -60,7 +58,7 @@ def tabulate(
     columns = {name: _column(name, values, bounds, units) for name, values in floats.items()}
     broken = np.zeros(len(candidates), dtype=np.int64)
     for bit, limit in enumerate(limits):
-        holds = _holds(limit, floats[limit.column])
+        holds = limit.keeps(floats)
         broken |= (~holds).astype(np.int64) << bit
         if limit.allowed is None:
             _agree(limit, columns, holds, units)
@@ -70,16 +68,8 @@ def tabulate(
 
 def _column(name: str, values: NDArray[np.float64], bounds: bool, units: dict[str, float]) -> Integers:
     if bounds and scale.unit(name) != 1.0:
-        values = values * (1 + _SLACK if "rate" in name else 1 - _SLACK)
+        values = values * (1 + SLACK if "rate" in name else 1 - SLACK)
     return scale.integers(name, values, units)
-
-
-def _holds(limit: Limit, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether a limit is kept, in floats, up to their rounding."""
-    if limit.allowed is not None:
-        return np.isin(values, limit.allowed)
-    room = abs(limit.bound) * _SLACK
-    return values <= limit.bound + room if limit.sense == "<=" else values >= limit.bound - room
 
 
 def _agree(limit: Limit, columns: dict[str, Integers], holds: NDArray[np.bool_], units: dict[str, float]) -> None:

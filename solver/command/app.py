@@ -67,26 +67,63 @@ def solve(
 
     Exit 0: proved; 3: no plan exists; 4: stopped before the proof.
     """
-    from ...models import InputError, Scenario
-    from ...models.units import DURATION, parse
+    from ...models import ScenarioFile
 
-    conditions = Scenario.load(scenario, knowledge=knowledge or ())
-    try:
-        seconds = None if time_limit is None else parse(_seconds(time_limit), DURATION, bare=True)
-    except ValueError as error:
-        raise InputError(f"--time-limit: {error}") from None
+    conditions, seconds = ScenarioFile.read(scenario, knowledge or ()), _seconds("--time-limit", time_limit)
     from ..writing.files import save_folder
 
     folder = save_folder(save)
     raise typer.Exit(output.solve_and_save(conditions, folder, seconds, alternatives, pareto))
 
 
-def _seconds(text: str) -> float | str:
-    """A bare number on the command line is seconds."""
+def _seconds(option: str, text: str | None) -> float | None:
+    """A duration; a bare number on the command line is seconds."""
+    from ...models import InputError
+    from ...models.units import DURATION, parse
+
+    if text is None:
+        return None
     try:
-        return float(text)
-    except ValueError:
-        return text
+        return parse(float(text) if text.replace(".", "", 1).isdigit() else text, DURATION, bare=True)
+    except ValueError as error:
+        raise InputError(f"{option}: {error}") from None
+
+
+@app.command()
+def explain(
+    scenario: ScenarioPath,
+    save: Annotated[Path, typer.Option(help="Folder for explanation.json and explanation.md.")] = Path("plans"),
+    knowledge: KnowledgePaths = None,
+    everything: Annotated[bool, typer.Option("--all", help="Work out every conflict and every repair.")] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="Stop after so many seconds (or '2 min'); what was proved by then stands.")
+    ] = None,
+    most_gpus: Annotated[
+        int | None, typer.Option(min=1, max=8192, help="GPUs up to which more of them are tried as a way out.")
+    ] = None,
+    repair: Annotated[
+        int | None, typer.Option("--apply", min=1, help="Write the scenario with repair number N to --out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The new file for --apply.")] = None,
+) -> None:
+    """Say why no plan exists and what would make one, or what holds the plan back.
+
+    Prints one JSON object with the status, the conflicts, the repairs and the paths.
+
+    Exit 0: a plan exists, or a repair was written; 3: no plan exists; 4: stopped before that was known.
+    """
+    from ...models import InputError, ScenarioFile
+    from ..writing.files import new_file, save_folder
+
+    conditions, seconds = ScenarioFile.read(scenario, knowledge or ()), _seconds("--budget", budget)
+    if (repair is None) != (out is None):
+        raise InputError("--apply and --out belong together", help="--apply 1 --out repaired.yaml")
+    target = None if out is None else new_file(out)
+    folder = save_folder(save)
+    from .explaining import Wanted, explain_and_save
+
+    wanted = Wanted(everything or (repair or 0) > 5, most_gpus, repair, target)
+    raise typer.Exit(explain_and_save(conditions, folder, budget=seconds, wanted=wanted))
 
 
 @app.command()
@@ -166,7 +203,7 @@ def catalog_show(
 
 @app.command()
 def schema(
-    of: Annotated[str, typer.Argument(help="scenario, plan or evaluation.")] = "scenario",
+    of: Annotated[str, typer.Argument(help="scenario, plan, explanation or evaluation.")] = "scenario",
 ) -> None:
     """The JSON Schema of a scenario (for editors) or of the files shardwise writes."""
     from pydantic import BaseModel
@@ -176,6 +213,7 @@ def schema(
     kinds: dict[str, type[BaseModel]] = {
         "scenario": models.Scenario,
         "plan": models.Plan,
+        "explanation": models.Explanation,
         "evaluation": models.Evaluation,
     }
     if of not in kinds:

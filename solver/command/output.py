@@ -12,7 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ...models import Evaluation, Plan, Scenario
+    from ...models import Evaluation, Plan, Scenario, ScenarioFile
+    from ...models.explanation import Explanation
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 DISAGREEMENT = 70
@@ -23,8 +24,8 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None, alternatives: int, pareto: bool) -> int:
-    """Solve, write the files, print the JSON object. Returns the exit code."""
+def stop_on_signals() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set."""
     stop = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -34,6 +35,12 @@ def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None, a
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
+    return stop
+
+
+def solve_and_save(file: ScenarioFile, folder: Path, time_limit: float | None, alternatives: int, pareto: bool) -> int:
+    """Solve, write the files, print the JSON object. Returns the exit code."""
+    scenario, stop = file.scenario, stop_on_signals()
     from ..errors import DisagreementError, StoppedError
     from ..frontier import frontier
     from ..solving import solve
@@ -45,15 +52,25 @@ def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None, a
     stopped = False
     watch = Watch(time_limit, stop)
     try:
-        plan = solve(scenario, time_limit=time_limit, stop=stop, progress=_Progress(), alternatives=alternatives)
+        plan = solve(
+            scenario,
+            time_limit=time_limit,
+            stop=stop,
+            progress=_Progress(),
+            alternatives=alternatives,
+            conflicts=False,
+        )
+        if plan.status == "infeasible":
+            from .explaining import explain_and_save
+
+            return explain_and_save(file, folder, plan=plan, budget=watch.remaining(), stop=stop)
         if pareto and plan.status == "optimal":
             points = frontier(scenario, watch=watch)
     except StoppedError:
         say("stopped before the frontier was whole; the plan stands, the frontier was not written")
         stopped = True
     except DisagreementError as error:
-        say(f"error: {error}\nnothing was written; this is a bug, please report it with the scenario")
-        return DISAGREEMENT
+        return disagreed(error)
     paths = save_plan(plan, folder)
     if points:
         paths |= save_frontier(points, folder)
@@ -61,6 +78,12 @@ def solve_and_save(scenario: Scenario, folder: Path, time_limit: float | None, a
     show_plan(plan, paths)
     print(json.dumps(_summary(plan, paths), ensure_ascii=False))
     return EXIT_CODES["feasible"] if stopped else EXIT_CODES[plan.status]
+
+
+def disagreed(error: Exception) -> int:
+    """Two routes differ: nothing can be trusted."""
+    say(f"error: {error}\nnothing was written; this is a bug, please report it with the scenario")
+    return DISAGREEMENT
 
 
 def _frontier(points: tuple[Plan, ...]) -> str:
@@ -101,29 +124,24 @@ def _summary(plan: Plan, paths: dict[str, str]) -> dict[str, object]:
             "tpot_s": predicted.tpot_s,
             "tokens_per_s_per_gpu": predicted.tokens_per_s_per_gpu,
         }
-    if plan.conflicts:
-        summary["conditions"] = [conflict.name for conflict in plan.conflicts]
-    if any(reading.changes == "verdict" for reading in plan.readings):
-        summary["verdict_depends_on"] = [r.reading for r in plan.readings if r.changes == "verdict"]
-    return summary
+    return summary | verdict_depends_on(plan)
+
+
+def verdict_depends_on(answer: Plan | Explanation) -> dict[str, object]:
+    """The readings of the conditions under which the verdict is another."""
+    turned = [reading.reading for reading in answer.readings if reading.changes == "verdict"]
+    return {"verdict_depends_on": turned} if turned else {}
 
 
 def show_plan(plan: Plan, paths: dict[str, str]) -> None:
     """The verdict, the warnings, the requirements, and where the rest is."""
     from ..figures import open_figures
     from ..readings import flips
-    from ..writing.explanation import because
     from ..writing.plan_md import headline
-    from ..writing.readings_md import reading_text
 
     if (flip := flips(plan)) is not None:
         say(f"warning: {flip}")
-    if plan.status == "infeasible":
-        say(f"no plan exists: {because(plan)}")
-        for conflict in plan.conflicts:
-            best = f"; best possible under the others: {conflict.best_possible}" if conflict.best_possible else ""
-            say(f"  {conflict.name}: asked {conflict.asked}{best}; excludes {conflict.excludes}")
-    elif plan.status == "unknown":
+    if plan.status == "unknown":
         say("stopped before there was an answer; nothing was written")
         say("help: give more time, or bound the search with `strategy:` or fewer `hardware.gpus`")
     else:
@@ -141,10 +159,17 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
         say(f"  {plan.proof.candidates:,} combinations, proof in {plan.proof.wall_s:.2f} s; {plan.proof.second_route}")
     for warning in plan.warnings:
         say(f"warning: {warning}")
-    for reading in plan.readings:
-        say(f"  with {reading.reading}: {reading_text(reading)}")
+    show_readings(plan)
     for kind, path in paths.items():
         say(f"  {kind}: {path}")
+
+
+def show_readings(answer: Plan | Explanation) -> None:
+    """What other readings of the conditions lead to."""
+    from ..writing.readings_md import reading_text
+
+    for reading in answer.readings:
+        say(f"  with {reading.reading}: {reading_text(reading)}")
 
 
 def show_evaluation(result: Evaluation) -> None:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from ortools.sat.python.cp_model import Constraint, CpModel, IntVar
 
 Facts = dict[str, Any]
-"""Values of one strategy by name (degrees, engines, gpus_used, ttft …), SI units."""
+"""Values by name (degrees, stage_group, engine_gpus, engines, gpus_used, ttft …), SI units: of one strategy, or arrays
+over many."""
+Kind = Literal["fact", "requirement", "resource", "pin", "rule", "engine"]
+"""Who can change a condition: nobody (a fact of the model, the machine or arithmetic), or the person who asks, buys the
+hardware, pinned the degrees, wrote the rule or chose the serving engine."""
 
 
 @dataclass
@@ -66,8 +70,16 @@ class Condition:
     """Adds it to the model; nothing else states it."""
     explain: Callable[[Facts], tuple[str, str]]
     """(required, predicted) in words, for a given strategy."""
-    background: bool = False
-    """A fact of the model or of arithmetic: nobody can relax it."""
+    keeps: Callable[[Facts], Any]
+    """Whether strategies keep it, by plain arithmetic: a bool, or an array of them. The second statement of `post`."""
+    kind: Kind
+    part_of: str = ""
+    """Id of the condition with which it stands and falls: nodes come with the GPUs."""
+
+    @property
+    def background(self) -> bool:
+        """Nobody can relax it."""
+        return self.kind == "fact"
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ class Limit(Condition):
     """A ceiling or floor on one priced column."""
 
     column: str = ""
+    """The priced value it limits."""
     sense: Literal["<=", ">="] = "<="
     bound: float = 0.0
     """SI units; choice/scale.py makes it an integer."""

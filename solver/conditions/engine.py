@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
 
 from ...models import Scenario
 from ...models.engine_profile import EngineProfile
@@ -67,15 +70,20 @@ def _condition(
     text: str,
     post: Callable[[Variables], None],
     explain: Callable[[Facts], tuple[str, str]],
+    keeps: Callable[[Facts], Any],
 ) -> Condition:
-    return Condition(f"engine.{name}", f"{profile.name} {profile.version}: {text}", "engine", post, explain)
+    statement = f"{profile.name} {profile.version}: {text}"
+    return Condition(f"engine.{name}", statement, "engine", post, explain, keeps, "engine")
 
 
 def _equal(profile: EngineProfile, name: str, degree: str, text: str) -> Condition:
     def post(v: Variables) -> None:
         v.model.add(getattr(v, degree) == 1)
 
-    return _condition(profile, name, text, post, lambda f: (f"{degree} = 1", f"{degree} {f[degree]}"))
+    def explain(f: Facts) -> tuple[str, str]:
+        return f"{degree} = 1", f"{degree} {f[degree]}"
+
+    return _condition(profile, name, text, post, explain, lambda f: f[degree] == 1)
 
 
 def _either(profile: EngineProfile, name: str, first: str, second: str, text: str) -> Condition:
@@ -90,12 +98,14 @@ def _either(profile: EngineProfile, name: str, first: str, second: str, text: st
     def explain(f: Facts) -> tuple[str, str]:
         return f"{first} = 1 or {second} = 1", f"{first} {f[first]}, {second} {f[second]}"
 
-    return _condition(profile, name, text, post, explain)
+    return _condition(profile, name, text, post, explain, lambda f: (f[first] == 1) | (f[second] == 1))
 
 
 def _allowed(profile: EngineProfile, name: str, degree: str, allowed: list[int], text: str) -> Condition:
     def post(v: Variables) -> None:
         restrict(v, getattr(v, degree), allowed)
 
-    shown = ", ".join(map(str, allowed))
-    return _condition(profile, name, text, post, lambda f: (f"{degree} in {shown}", f"{degree} {f[degree]}"))
+    def explain(f: Facts) -> tuple[str, str]:
+        return f"{degree} in {', '.join(map(str, allowed))}", f"{degree} {f[degree]}"
+
+    return _condition(profile, name, text, post, explain, lambda f: np.isin(f[degree], allowed))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from ...models import Scenario
 from ...models.units import show_bytes, show_rate, show_seconds
-from .base import Facts, Limit, Variables, restrict
+from .base import Facts, Kind, Limit, Variables, restrict
 
 Sense = Literal["<=", ">="]
+SLACK = 1e-9
+"""Relative room for the rounding of floats where a value is compared with its limit."""
 
 
 def conditions(scenario: Scenario) -> Iterator[Limit]:
@@ -19,12 +23,13 @@ def conditions(scenario: Scenario) -> Iterator[Limit]:
     )
     yield limit(
         "memory.fits", f"the fullest GPU holds at most {card}", "hardware.memory_utilization", "memory", "<=",
-        scenario.hardware.usable_memory, show_bytes,
+        scenario.hardware.usable_memory, show_bytes, kind="resource",
     )  # fmt: skip
     if scenario.workload.concurrency and scenario.workload.decodes:
         yield limit(
             "budget.carries_load", "the token budget carries decode and steady-state prompt tokens",
             "workload", "budget_spare", ">=", 0, lambda x: f"{x:,.0f} tokens to spare",
+            kind="fact",
         )  # fmt: skip
     least = scenario.hardware.gpu_range.min
     if least > 1:
@@ -97,6 +102,7 @@ def limit(
     bound: float,
     show: Callable[[float], str],
     allowed: tuple[int, ...] | None = None,
+    kind: Kind = "requirement",
 ) -> Limit:
     """A limit on one priced column, posted on the integer that choice/scale.py makes of it."""
 
@@ -116,12 +122,20 @@ def limit(
     def explain(f: Facts) -> tuple[str, str]:
         return asked, show(f[column])
 
+    def keeps(f: Facts) -> Any:
+        room = abs(bound) * SLACK
+        if allowed is not None:
+            return np.isin(f[column], allowed)
+        return f[column] <= bound + room if sense == "<=" else f[column] >= bound - room
+
     return Limit(
         id,
         statement,
         key,
         post,
         explain,
+        keeps,
+        kind,
         column=column,
         sense=sense,
         bound=bound,

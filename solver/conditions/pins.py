@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from ...models import Bound, Scenario
 from ...models.strategy import DEGREES
@@ -44,18 +47,34 @@ def _pin(name: str, bound: Bound) -> Condition:
     def explain(f: Facts) -> tuple[str, str]:
         return str(bound), str(f[name])
 
-    return Condition(f"strategy.{name}", f"{name} {bound}, as the scenario says", f"strategy.{name}", post, explain)
+    statement, key = f"{name} {bound}, as the scenario says", f"strategy.{name}"
+    return Condition(key, statement, key, post, explain, lambda f: within(f[name], bound), "pin")
+
+
+def within(values: Any, bound: Bound) -> Any:
+    """Whether values lie in a bound; arrays elementwise."""
+    inside = np.ones(np.shape(values), dtype=bool)
+    if bound.min is not None:
+        inside &= values >= bound.min
+    if bound.max is not None:
+        inside &= values <= bound.max
+    if bound.any_of is not None:
+        inside &= np.isin(values, bound.any_of)
+    return inside
 
 
 def _value_pins(name: str, bound: Bound) -> Iterator[Limit]:
     def pin(side: str, sense: Sense, value: int, allowed: tuple[int, ...] | None = None) -> Limit:
         statement = f"{name} {bound}, as the scenario says"
         key = f"strategy.{name}"
-        return limit(f"{key}{side}", statement, key, name, sense, value, lambda x: f"{x:,.0f}", allowed)
+        return limit(f"{key}{side}", statement, key, name, sense, value, lambda x: f"{x:,.0f}", allowed, "pin")
 
-    if bound.max is not None:
-        yield pin(".max", "<=", bound.max)
-    if bound.min is not None:
-        yield pin(".min", ">=", bound.min)
+    if bound.min is not None and bound.min == bound.max:
+        yield pin("", "<=", bound.min, (bound.min,))
+    else:
+        if bound.max is not None:
+            yield pin(".max", "<=", bound.max)
+        if bound.min is not None:
+            yield pin(".min", ">=", bound.min)
     if bound.any_of is not None:
         yield pin("", "<=", max(bound.any_of), tuple(sorted(set(bound.any_of))))

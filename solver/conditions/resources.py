@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from ...models import Scenario
 from .base import Condition, Facts, Variables, engine_inside_node, restrict
@@ -28,6 +31,8 @@ def _gpus_available(most: int) -> Condition:
         "hardware.gpus",
         post,
         lambda f: (f"≤ {most} GPUs", f"{f['gpus_used']} GPUs"),
+        lambda f: f["gpus_used"] <= most,
+        "resource",
     )
 
 
@@ -45,8 +50,11 @@ def _tensor_in_node(scenario: Scenario) -> Condition:
             f"tensor {f['tensor']}, engine of {f['engine_gpus']} GPUs",
         )
 
+    def keeps(f: Facts) -> Any:
+        return (f["engine_gpus"] <= node) | np.isin(f["tensor"], divisors(node)) | (f["tensor"] % node == 0)
+
     statement = f"a tensor group does not straddle the nodes of {node} GPUs: it divides a node or takes whole ones"
-    return Condition("node.tensor_group", statement, "hardware.gpus_per_node", post, explain)
+    return Condition("node.tensor_group", statement, "hardware.gpus_per_node", post, explain, keeps, "fact")
 
 
 def _packing(scenario: Scenario) -> Condition:
@@ -85,17 +93,33 @@ def _packing(scenario: Scenario) -> Condition:
         allowed = f"≤ {full} whole nodes of {node}" + (f" and one of {tail}" if tail else "")
         return allowed, f"{nodes_taken(f['engines'], f['engine_gpus'], node, tail)} nodes"
 
+    def keeps(f: Facts) -> Any:
+        return nodes_taken(f["engines"], f["engine_gpus"], node, tail) <= full
+
     statement = f"the engines fit the {full} nodes of {node} GPUs" + (f" and the one of {tail}" if tail else "")
-    return Condition("node.packing", statement, "hardware.gpus_per_node", post, explain)
+    return Condition(
+        "node.packing", statement, "hardware.gpus_per_node", post, explain, keeps, "fact", part_of="gpus.available"
+    )
 
 
-def nodes_taken(engines: int, engine_gpus: int, node: int, tail: int) -> int:
-    """Whole nodes that equal engines occupy, remainders placed on the partial node first."""
-    whole, rest = divmod(engine_gpus, node)
-    if rest == 0:
-        return engines * whole
-    homeless = max(0, engines - tail // rest)
-    return engines * whole + -(-homeless // (node // rest))
+def nodes_taken(engines: Any, engine_gpus: Any, node: int, tail: int) -> Any:
+    """Whole nodes that equal engines occupy, remainders placed on the partial node first; arrays elementwise."""
+    whole, rest = np.divmod(engine_gpus, node)
+    share = np.maximum(rest, 1)
+    homeless = np.where(rest > 0, np.maximum(0, engines - tail // share), 0)
+    return engines * whole - (-homeless // (node // share))
+
+
+def gpus_needed(engines: Any, engine_gpus: Any, node: int) -> Any:
+    """GPUs of the smallest machine on which equal engines can be placed; arrays elementwise.
+
+    The last node needs only the GPUs of the remainders it holds.
+    """
+    whole, rest = np.divmod(engine_gpus, node)
+    per_node = node // np.maximum(rest, 1)
+    full = (engines - 1) // per_node
+    last = (engines - full * per_node) * rest
+    return engines * whole * node + np.where(rest > 0, full * node + last, 0)
 
 
 def _work_for_every_rank(scenario: Scenario) -> Condition:
@@ -110,6 +134,7 @@ def _work_for_every_rank(scenario: Scenario) -> Condition:
     def explain(f: Facts) -> tuple[str, str]:
         return f"engines · data ≤ {sequences}", f"{f['engines']}·{f['data']} = {f['engines'] * f['data']}"
 
+    statement = f"each attention replica has one of the {sequences} sequences"
     return Condition(
-        "load.every_rank", f"each attention replica has one of the {sequences} sequences", key, post, explain
+        "load.every_rank", statement, key, post, explain, lambda f: f["engines"] * f["data"] <= sequences, "fact"
     )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from ...models import Scenario
 from ...models.rules import Rule
 from .base import Condition, Facts, Variables, engine_inside_node, restrict
-from .pins import post_bound
+from .pins import post_bound, within
 from .structure import divisors
 
 
 def conditions(scenario: Scenario) -> Iterator[Condition]:
     """The rules that hold for this scenario's engines."""
-    for rule in scenario.rules:
-        if rule.holds_for(decodes=scenario.workload.decodes):
-            yield _condition(rule, scenario)
+    for rule in scenario.rules_in_force:
+        yield _condition(rule, scenario)
 
 
 def _condition(rule: Rule, scenario: Scenario) -> Condition:
@@ -34,12 +36,22 @@ def _condition(rule: Rule, scenario: Scenario) -> Condition:
         sizes += [f"{group} group of {_size(group, f)}, engine of {f['engine_gpus']}" for group in rule.inside_node]
         return "; ".join(demands), "; ".join(sizes)
 
-    return Condition(f"rules.{rule.id}", rule.statement, f"rules.{rule.id}", post, explain)
+    def keeps(f: Facts) -> Any:
+        inside = [within(f[name], bound) for name, bound in rule.bounds.items()]
+        inside += [_inside(group, f, node) for group in rule.inside_node]
+        return np.logical_and.reduce(inside)
+
+    return Condition(f"rules.{rule.id}", rule.statement, f"rules.{rule.id}", post, explain, keeps, "rule")
 
 
-def _size(group: str, f: Facts) -> int:
+def _size(group: str, f: Facts) -> Any:
     sizes = {"tensor": f["tensor"], "context": f["tensor"] * f["context"], "expert": f["stage_group"]}
-    return int(sizes.get(group) or f["engine_gpus"])
+    return sizes.get(group, f["engine_gpus"])
+
+
+def _inside(group: str, f: Facts, node: int) -> Any:
+    whole = f["engine_gpus"] <= node
+    return whole if group == "engine" else whole | np.isin(_size(group, f), divisors(node))
 
 
 def _keep_inside(v: Variables, group: str, node: int) -> None:

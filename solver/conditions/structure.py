@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
 
 from ...models import Scenario
 from .base import Condition, Facts, Variables, restrict
@@ -87,7 +90,8 @@ def _stage_group() -> Condition:
         "strategy",
         post,
         explain,
-        background=True,
+        lambda f: f["tensor"] * f["context"] * f["data"] == f["stage_group"],
+        "fact",
     )
 
 
@@ -105,7 +109,8 @@ def _engine_gpus() -> Condition:
         "strategy",
         post,
         explain,
-        background=True,
+        lambda f: f["engines"] * f["stage_group"] * f["pipeline"] == f["gpus_used"],
+        "fact",
     )
 
 
@@ -122,7 +127,8 @@ def _expert_group() -> Condition:
         "strategy",
         post,
         explain,
-        background=True,
+        lambda f: f["expert"] * f["expert_tensor"] == f["stage_group"],
+        "fact",
     )
 
 
@@ -135,19 +141,26 @@ def _dense_degrees() -> Condition:
         return "1, 1, 1", f"{f['data']}, {f['expert']}, {f['expert_tensor']}"
 
     statement = "a dense model has no experts to cut: data = expert = expert_tensor = 1 (replicate engines instead)"
-    return Condition("degrees.dense", statement, "model.experts", post, explain, background=True)
+    return Condition(
+        "degrees.dense", statement, "model.experts", post, explain,
+        lambda f: (f["data"] == 1) & (f["expert"] == 1) & (f["expert_tensor"] == 1), "fact",
+    )  # fmt: skip
 
 
 def _divides(id: str, degree: str, total: int, what: str, key: str) -> Condition:
     def post(v: Variables) -> None:
         restrict(v, getattr(v, degree), divisors(total))
 
-    return Condition(id, f"{degree} divides the {total} {what}", key, post, _remainder(degree, total), background=True)
+    statement = f"{degree} divides the {total} {what}"
+    return Condition(id, statement, key, post, _remainder(degree, total), lambda f: total % f[degree] == 0, "fact")
 
 
 def _kv_heads(heads: int) -> Condition:
     def post(v: Variables) -> None:
         restrict(v, v.tensor, {*divisors(heads), *range(heads, min(v.largest, LARGEST_DEGREE) + 1, heads)})
+
+    def keeps(f: Facts) -> Any:
+        return np.isin(f["tensor"], divisors(heads)) | (f["tensor"] % heads == 0)
 
     def explain(f: Facts) -> tuple[str, str]:
         t = f["tensor"]
@@ -155,7 +168,7 @@ def _kv_heads(heads: int) -> Condition:
         return f"{heads} KV heads divided or replicated evenly", kept
 
     statement = f"the {heads} KV heads divide over the tensor ranks, or are replicated evenly"
-    return Condition("kv_heads.divisible", statement, "model.attention.kv_heads", post, explain, background=True)
+    return Condition("kv_heads.divisible", statement, "model.attention.kv_heads", post, explain, keeps, "fact")
 
 
 def _at_most(id: str, degree: str, most: int, what: str, key: str) -> Condition:
@@ -165,7 +178,7 @@ def _at_most(id: str, degree: str, most: int, what: str, key: str) -> Condition:
     def explain(f: Facts) -> tuple[str, str]:
         return f"≤ {most}", str(f[degree])
 
-    return Condition(id, f"{degree} ≤ {most} {what}", key, post, explain, background=True)
+    return Condition(id, f"{degree} ≤ {most} {what}", key, post, explain, lambda f: f[degree] <= most, "fact")
 
 
 def _remainder(degree: str, total: int) -> Callable[[Facts], tuple[str, str]]:

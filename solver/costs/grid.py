@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models import Bound, Scenario
+from ..conditions.resources import nodes_taken
 
 Integers = NDArray[np.int64]
 BUDGETS = tuple(2**k for k in range(9, 16))
@@ -44,13 +45,19 @@ def make_grid(
     engines: int | None = None,
     batch: int | None = None,
     token_budget: int | None = None,
+    fewest: bool = False,
 ) -> Grid:
     """Every strategy with every engine count that the nodes and the load allow, and every batch or budget.
 
+    `fewest` leaves out engines that do not lighten the load of the busiest one: the same prices on more GPUs.
     `engines` takes the place of the counts, whether they can be placed or not; so does 1 for a strategy without any.
     A batch or token budget asked for is added to the grid.
     """
     base, counts = _engine_counts(scenario, strategies)
+    if fewest:
+        load = -(-scenario.workload.sequences // counts)
+        lighter = np.r_[True, (base[1:] != base[:-1]) | (load[1:] != load[:-1])] if len(base) else []
+        base, counts = base[lighter], counts[lighter]
     if engines is not None or not len(base):
         base, counts = np.arange(len(strategies)), np.full(len(strategies), engines or 1)
     work = scenario.workload
@@ -92,12 +99,7 @@ def _engine_counts(scenario: Scenario, strategies: Integers) -> tuple[Integers, 
     most = np.minimum(hardware.gpu_range.max // gpus, scenario.workload.sequences // strategies[:, 2])
     index = np.repeat(np.arange(len(gpus)), np.maximum(most, 0))
     engines = _ramp(np.maximum(most, 0)) + 1
-    node, tail = hardware.node_size, hardware.tail_gpus
-    whole, rest = np.divmod(gpus[index], node)
-    share = np.maximum(rest, 1)
-    homeless = np.where(rest > 0, np.maximum(0, engines - tail // share), 0)
-    taken = engines * whole - (-homeless // (node // share))
-    fits = taken <= hardware.full_nodes
+    fits = nodes_taken(engines, gpus[index], hardware.node_size, hardware.tail_gpus) <= hardware.full_nodes
     return index[fits], engines[fits]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .forward import LayerTimes, Pass, layer_times, pairs_of, prefix_of
+from .links import stage_send
 from .memory import MemoryParts, memory_parts
 from .rows import Column, Rows
 from .source import OperatorTimes
@@ -167,7 +168,8 @@ class ClosedLoop(Program):
         self.period = np.maximum(total, self.turns * self.mixed_slowest)
         slowest, total = self.stages.times(self.run(others))
         self.tpot = np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
-        self.decode_slowest = self.stages.times(self.run(self.decode(self.batch)))[0]
+        self.decoding = self.run(self.decode(self.batch))
+        self.decode_slowest = self.stages.times(self.decoding)[0]
         self.ttft = self._ttft(*full)
 
     def _chunks(self, length: float) -> tuple[Column, Column]:
@@ -207,10 +209,24 @@ class ClosedLoop(Program):
         slowest, total = self.stages.times(full)
         prompt = chunks * np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
         burst = 0.5 / self.s.scenario.workload.requests_per_client
-        wait = burst * self.rows.group_sequences * chunks * (slowest - self.decode_slowest)
-        if self.ideal:  # the difference of two lower bounds bounds nothing; with one stage both are exact
-            wait = np.where(self.rows.pipeline > 1, 0.0, wait)
+        longer = slowest - self.decode_slowest
+        if self.ideal:  # with one stage both are exact; else the difference of two lower bounds bounds nothing
+            longer = np.where(self.rows.pipeline > 1, self._least_longer(full), longer)
+        wait = burst * self.rows.group_sequences * chunks * longer
         return self.s.latencies.startup + prompt + wait
+
+    def _least_longer(self, full: LayerTimes) -> Column:
+        """By how much the slowest stage of a full pass exceeds that of a decode pass, at least, in any split.
+
+        The stage that is slowest in decode takes longer in a full pass by what its layers do, and it holds as many
+        layers as its decode time, which is at least the mean, cannot do without.
+        """
+        decode, rows = self.decoding, self.rows
+        send = np.maximum(*(stage_send(rows, decode.tokens, np.full(len(rows), crosses)) for crosses in (False, True)))
+        beside = self.s.latencies.iteration + np.maximum(decode.head, send)
+        layers = np.maximum(1.0, (self.decode_slowest - beside) / decode.layers.max(axis=0))
+        longer: Column = np.ceil(layers - 1e-9) * np.maximum((full.layers - decode.layers).min(axis=0), 0.0)
+        return longer
 
     def columns(self) -> dict[str, Column]:
         """The priced columns."""

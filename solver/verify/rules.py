@@ -19,7 +19,7 @@ def check_rules(plan: Plan) -> list[Finding]:
         cut = entry.strategy
         for one in plan.scenario.rules:
             roles = {"prefill": {"prefill"}, "aggregated": {"aggregated", "decode"}}[entry.role]
-            if roles & set(one.roles):
+            if roles & set(one.roles) and one.id not in plan.scenario.waive:
                 kept = all(_within(getattr(cut, name), bound) for name, bound in one.bounds.items())
                 kept = kept and all(_inside(cut, group, node) for group in one.inside_node)
                 found.append(rule(f"rules.{one.id}", kept, cut.describe(), one.statement))

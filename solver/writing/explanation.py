@@ -1,69 +1,180 @@
-"""explanation.json and explanation.md: why no plan exists."""
+"""explanation.json, explanation.md and what a terminal shows, all from one Explanation.
+
+In the manner of a compiler: errors state facts, only `help` proposes a change. Readable without colour.
+"""
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
-from ...models import Plan
-from .readings_md import readings_section, warnings_of
-from .text import bullets, section, table
-
-
-def explanation_json(plan: Plan) -> str:
-    """The conflict, its members with what was asked and what is possible, and the proof."""
-    members = [
-        {
-            "id": c.name,
-            "statement": c.statement,
-            "asked": c.asked,
-            "best_possible": c.best_possible,
-            "excludes": c.excludes,
-        }
-        for c in plan.conflicts
-    ]
-    document = {
-        "schema_version": plan.schema_version,
-        "status": plan.status,
-        "conflicts": [{"proved": True, "members": members, "because": because(plan)}],
-        "proof": plan.proof.model_dump(mode="json"),
-        "warnings": list(plan.warnings),
-        "readings": [reading.model_dump(mode="json") for reading in plan.readings],
-        "scenario": plan.scenario.model_dump(mode="json"),
-    }
-    return json.dumps(document, ensure_ascii=False, indent=1)
+from ...models.conflict import Conflict, Source
+from ...models.edit import Edit
+from ...models.explanation import Binding, Explanation, Repair
+from ..readings import flips
+from .readings_md import readings_section
+from .text import bullets, plural, section, table
 
 
-def because(plan: Plan) -> str:
-    """One sentence that says what collides."""
-    if len(plan.conflicts) == 1:
-        only = plan.conflicts[0]
-        best = f"; the best under all other conditions is {only.best_possible}" if only.best_possible else ""
-        return f"no strategy reaches {only.asked}{best}"
+def explanation_json(explanation: Explanation) -> str:
+    """The whole object."""
+    return explanation.model_dump_json(indent=1, by_alias=True)
+
+
+def conflict_text(number: int, conflict: Conflict) -> str:
+    """One conflict for a terminal."""
+    mark = "" if conflict.proved else " (possible: the time ended before the proof)"
+    lines = [f"error[{number}]: {_title(conflict)}{mark}"]
+    for member in conflict.members:
+        possible = " (possibly not needed)" if member.needed == "possible" else ""
+        lines += [f"  --> {_where(member.source)}", f"   | {member.id}: {member.statement}{possible}"]
+        if member.best_possible is not None:
+            others = "under the others" if len(conflict.members) > 1 else "whatever else gives way"
+            lines.append(f"   | best possible {others}: {member.best_possible} ({member.reached_by})")
+        if member.best_with_all not in (None, member.best_possible):
+            lines.append(f"   | best with every other condition kept: {member.best_with_all}")
+    return "\n".join([*lines, f"   = because {conflict.because}"])
+
+
+def _title(conflict: Conflict) -> str:
+    if len(conflict.members) == 1:
+        return f"no strategy keeps {conflict.members[0].id}"
+    return f"no strategy keeps these {len(conflict.members)} conditions together"
+
+
+def _where(source: Source) -> str:
+    if source.file is None:
+        return source.key
+    default = "" if source.stated else ", not stated: the default counts"
+    return f"{source.file}:{source.line} ({source.key}{default})"
+
+
+def repair_text(number: int, repair: Repair) -> str:
+    """One repair for a terminal."""
+    edits = "\n      and ".join(edit_text(edit) for edit in repair.edits)
+    return f"help[{number}]: {edits}\n   = then {repair.headline}"
+
+
+def edit_text(edit: Edit) -> str:
+    """A change of one key."""
+    if edit.before is None:
+        return f"set {edit.key}: {_value(edit.after)}"
+    if edit.after is None:
+        return f"remove {edit.key}: {_value(edit.before)}"
+    return f"{edit.key}: {_value(edit.before)} → {_value(edit.after)}"
+
+
+def _value(value: Any) -> str:
+    """As YAML has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_value(each)}' for key, each in value.items())}}}"
+    return str(value)
+
+
+def binding_text(binding: Binding) -> str:
+    """One condition of a plan for a terminal."""
+    verdict = {True: "binds  ", False: "slack  ", None: "unknown"}[binding.binds]
+    left = "" if binding.slack is None else f", {binding.slack:.1%} left"
+    lines = [f"{verdict} {binding.id} ({_place(binding.source)}): asked {binding.asked}, plan {binding.reached}{left}"]
+    for effect in binding.effects:
+        edits = "; ".join(edit_text(edit) for edit in effect.edits)
+        lines.append(f"   = {effect.change} ({edits}) buys {effect.buys}")
+    return "\n".join(lines)
+
+
+def _place(source: Source) -> str:
+    return source.key if source.file is None else f"{source.file}:{source.line}"
+
+
+def closing_text(explanation: Explanation) -> str:
+    """What a terminal shows after the conflicts, repairs and conditions."""
+    lines = []
+    if explanation.conflicts_left:
+        lines.append(f"note: {plural(explanation.conflicts_left, 'further conflict')}; --all works them out")
+    if explanation.repairs_left:
+        lines.append(f"note: {plural(explanation.repairs_left, 'further set')} of edits not solved; --all solves them")
+    if not explanation.complete:
+        lines.append("note: the time ended before everything was decided; give a larger --budget")
+    lines.append(f"note: searched {explanation.searched}")
+    return "\n".join(lines)
+
+
+def explanation_markdown(explanation: Explanation) -> str:
+    """The report."""
+    exists = explanation.headline is not None
+    title = f"What holds the plan back: {explanation.scenario.name}" if exists else _verdict(explanation)
+    flip = flips(explanation)
+    warned = [f"> **Warning.** {text}" for text in ((flip,) if flip else ()) + explanation.warnings]
     parts = [
-        f"{c.asked} ({c.best_possible} is possible under the others)" if c.best_possible else c.asked
-        for c in plan.conflicts
+        section(title, *warned, explanation.headline or "", level=1),
+        *(_conflict_section(number, one) for number, one in enumerate(explanation.conflicts, 1)),
+        _repairs_section(explanation),
+        _bindings_section(explanation),
+        readings_section(explanation),
+        section("Proof", bullets(_proof(explanation))),
     ]
-    return "these cannot hold together: " + "; ".join(parts)
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def explanation_markdown(plan: Plan) -> str:
-    """The same for people."""
-    rows = [(c.name, c.asked, c.best_possible or "", c.excludes) for c in plan.conflicts]
-    header = ("condition", "asked", "best possible under the others", "excludes")
-    text = section(
-        f"No plan exists: {plan.scenario.name}",
-        *warnings_of(plan),
-        f"{because(plan)[0].upper()}{because(plan)[1:]}.",
-        table(header, rows),
-        _together(len(rows)),
-        level=1,
-    )
-    searched = f"{plan.proof.strategies:,} legal strategies, {plan.proof.candidates:,} priced combinations"
-    proof = section("Proof", bullets((searched, plan.proof.second_route)))
-    return "\n\n".join(part for part in (text, readings_section(plan), proof) if part) + "\n"
+def _verdict(explanation: Explanation) -> str:
+    if explanation.status == "unknown":
+        return f"Stopped before there was an answer: {explanation.scenario.name}"
+    return f"No plan exists: {explanation.scenario.name}"
 
 
-def _together(count: int) -> str:
-    if count == 1:
-        return "This condition alone excludes every strategy on the hardware that the scenario allows."
-    return "Together these conditions exclude every strategy; without any one of them some strategy remains."
+def _conflict_section(number: int, conflict: Conflict) -> str:
+    rows = [
+        (
+            m.id + (" (possibly not needed)" if m.needed == "possible" else ""),
+            m.asked,
+            m.best_possible or "",
+            m.reached_by or "",
+            m.best_with_all or "none",
+            _where(m.source),
+        )
+        for m in conflict.members
+    ]
+    header = ("condition", "asked", "best possible under the others", "reached by", "with all others kept", "set in")
+    because = f"{conflict.because[0].upper()}{conflict.because[1:]}."
+    proved = "" if conflict.proved else "Not proved to the end: the time was over."
+    title = _title(conflict)
+    return section(f"Conflict {number}: {title}", because, table(header, rows), proved)
+
+
+def _repairs_section(explanation: Explanation) -> str:
+    if not explanation.repairs:
+        return ""
+    rows = [
+        (number, "; ".join(edit_text(edit) for edit in repair.edits), repair.headline)
+        for number, repair in enumerate(explanation.repairs, 1)
+    ]
+    text = "Each was applied and solved; a number one step tighter fails. `shardwise explain SCENARIO --apply N --out FILE`"
+    return section("Repairs", f"{text} writes the repaired scenario.", table(("N", "edit", "plan then"), rows))
+
+
+def _bindings_section(explanation: Explanation) -> str:
+    if not explanation.bindings:
+        return ""
+    rows = []
+    for binding in explanation.bindings:
+        slack = "" if binding.slack is None else f"{binding.slack:.1%}"
+        verdict = {True: "yes", False: "no", None: "not decided"}[binding.binds]
+        buys = "; ".join(f"{effect.change}: {effect.buys}" for effect in binding.effects)
+        rows.append((binding.id, binding.asked, binding.reached, slack, verdict, buys, _place(binding.source)))
+    header = ("condition", "asked", "plan", "left", "binds", "one more unit buys", "set in")
+    return section("Conditions", table(header, rows))
+
+
+def _proof(explanation: Explanation) -> list[str]:
+    found = [f"searched {explanation.searched}"]
+    if explanation.conflicts:
+        found.append("CP-SAT confirms each conflict, and that it disappears without each proved member")
+    if not explanation.complete:
+        found.append("the time ended before everything was decided")
+    left = explanation.conflicts_left, explanation.repairs_left
+    if any(left):
+        found.append(f"{left[0]} further conflicts and {left[1]} further sets of edits were left out")
+    return [*found, explanation.proof.second_route]

@@ -24,6 +24,15 @@ def save_folder(path: Path) -> Path:
     return path
 
 
+def new_file(path: Path) -> Path:
+    """A path at which nothing stands yet, in a folder that does. Raises InputError."""
+    if path.exists() or path.is_symlink():
+        raise InputError("this file exists; it is not overwritten", place=Place(path), help="name a new file")
+    if not path.parent.is_dir():
+        raise InputError("there is no such folder", place=Place(path.parent))
+    return path
+
+
 def write_text(path: Path, text: str) -> Path:
     """Write a file atomically. A link at `path` is replaced, not followed."""
     try:

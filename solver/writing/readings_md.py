@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...models import Plan
+from ...models.explanation import Explanation
 from ...models.plan import Reading
 from ..readings import flips
 from .text import plural, section, show_rate, show_seconds, table
@@ -14,7 +15,7 @@ def warnings_of(plan: Plan) -> list[str]:
     return [f"> **Warning.** {text}" for text in ((flip,) if flip else ()) + plan.warnings]
 
 
-def readings_section(plan: Plan) -> str:
+def readings_section(plan: Plan | Explanation) -> str:
     """Every other reading with its own optimum."""
     if not plan.readings:
         return ""

@@ -1,0 +1,149 @@
+"""A scenario as it stands in its file: where each key was set, and the same file with keys changed."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .edit import Edit, edited
+from .errors import Place
+from .knowledge import files_of, lay_under, load_knowledge
+from .reading import named, validated
+from .reading.tree import Path_, Tree, read_file_tree, read_text_tree
+from .scenario import Scenario
+
+
+@dataclass(frozen=True)
+class ScenarioFile:
+    """A file, the knowledge that was laid under it, and the scenario that both make."""
+
+    tree: Tree
+    """The file's own data, without knowledge."""
+    knowledge: tuple[Path, ...]
+    scenario: Scenario
+
+    @classmethod
+    def read(cls, path: str | Path, knowledge: Sequence[str | Path] = ()) -> ScenarioFile:
+        """Read a file with knowledge files or folders under it. Raises InputError with the file and line."""
+        tree, paths = read_file_tree(Path(path)), tuple(Path(each) for each in knowledge)
+        return cls(tree, paths, _scenario(tree, paths))
+
+    def place(self, key: str) -> tuple[Place, bool]:
+        """Where a dotted key stands, and whether it stands there: else where it would."""
+        group, _, id = key.partition(".")
+        if group == "rules":
+            return self._rule(id)
+        path, found = self._follow(key)
+        return self.tree.place(path), found
+
+    def stated(self, key: str) -> Any:
+        """What the file says at a dotted key; None where it says nothing."""
+        path, found = self._follow(key)
+        value = self.tree.data
+        for step in path:
+            value = value[step]
+        return value if found else None
+
+    def _follow(self, key: str) -> tuple[Path_, bool]:
+        """The part of a key that exists; a scalar on the way is short for a mapping and ends it."""
+        path: Path_ = ()
+        node = self.tree.data
+        for step in key.split("."):
+            if not isinstance(node, dict):
+                return path, node is not None
+            if step not in node:
+                return path, False
+            path, node = (*path, step), node[step]
+        return path, node is not None
+
+    def _rule(self, id: str) -> tuple[Place, bool]:
+        for tree in (self.tree, *(read_file_tree(file) for path in self.knowledge for file in files_of(path))):
+            rules = tree.data.get("rules") if isinstance(tree.data, dict) else None
+            for index, rule in enumerate(rules or ()):
+                if isinstance(rule, dict) and rule.get("id") == id:
+                    return tree.place(("rules", index)), True
+        return self.tree.place(()), False
+
+    def edited(self, edits: Sequence[Edit]) -> Scenario:
+        """The scenario that the changed file would make. Raises InputError for what cannot be."""
+        return _scenario(self._changed(edits), self.knowledge)
+
+    def _changed(self, edits: Sequence[Edit]) -> Tree:
+        return replace(self.tree, data=edited(self.tree.data, edits, self.scenario))
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Endings of the files that `text` can be written to: Markdown conditions are written as YAML."""
+        return (".json",) if self._suffix == ".json" else (".yaml", ".yml")
+
+    @property
+    def _suffix(self) -> str:
+        return self.tree.file.suffix.lower() if self.tree.file else ""
+
+    def text(self, edits: Sequence[Edit], folder: Path) -> str:
+        """The changed file, to be written in a folder; comments and layout of YAML are kept.
+
+        Raises RuntimeError if it would not be read as `edited` says.
+        """
+        if self._suffix == ".json":
+            data = self._moved(self._changed(edits).data, folder)
+            text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        elif self._suffix in (".md", ".markdown"):
+            text = _plain_yaml(self._moved(self._changed(edits).data, folder))
+        else:
+            text = self._round_trip(edits, folder)
+        again = _scenario(read_text_tree(text, folder / f"repaired{self.suffixes[0]}"), self.knowledge)
+        if again.model_copy(update={"name": ""}) != self.edited(edits).model_copy(update={"name": ""}):
+            raise RuntimeError("the changed scenario would be read as something else; nothing was written")
+        return text
+
+    def _round_trip(self, edits: Sequence[Edit], folder: Path) -> str:
+        from ruamel.yaml import YAML
+
+        source = "\n".join(self.tree.lines) + "\n"
+        yaml = YAML()
+        yaml.preserve_quotes = True
+        yaml.width = 4096
+        if (item := re.search(r"^\S[^\n]*:[ ]*\n((?:[ ]*#[^\n]*\n)*)([ ]*)- ", source, re.MULTILINE)) is not None:
+            yaml.indent(mapping=2, sequence=len(item[2]) + 2, offset=len(item[2]))
+        data = self._moved(edited(yaml.load(source), edits, self.scenario), folder)
+        stream = io.StringIO()
+        yaml.dump(data, stream)
+        return stream.getvalue()
+
+    def _moved(self, data: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """The path of a config.json is relative to the file that names it."""
+        model, home = data.get("model"), self.tree.file
+        if isinstance(model, str) and home is not None and ("/" in model or model.endswith(".json")):
+            if not Path(model).is_absolute():
+                data["model"] = Path(os.path.relpath(home.parent / model, folder)).as_posix()
+        return data
+
+
+def _plain_yaml(data: dict[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
+
+
+def _scenario(tree: Tree, knowledge: Sequence[Path]) -> Scenario:
+    """Validate a file's data with the knowledge under it."""
+    tree = named(replace(tree, data=copy.deepcopy(tree.data)))
+    if not knowledge:
+        return validated(tree, Scenario)
+    known = load_knowledge(knowledge)
+    if isinstance(tree.data, dict):
+        tree.data = lay_under(tree.data, known)
+    scenario = validated(tree, Scenario)
+    in_force = {f"rules.{rule.id}" for rule in scenario.rules_in_force}
+    used = {
+        what: file for what, file in scenario.knowledge.items() if not what.startswith("rules.") or what in in_force
+    }
+    return scenario.model_copy(update={"knowledge": used})

@@ -1,0 +1,149 @@
+"""What a pencil finds: contradictions of the input that need no solver, and floors that no strategy goes below.
+
+Each is a sound bound of the cost model (docs/costs.md): it leaves out everything that only makes matters worse
+(communication, attention, imbalance, copies of weights), so a person can follow it by hand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...models import Scenario
+from ...models.strategy import DEGREES
+from ...models.units import show_bytes, show_rate, show_seconds
+from ..costs.setting import Setting, setting
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Conditions (by id) that arithmetic alone shows to be impossible together."""
+
+    ids: tuple[str, ...]
+    because: str
+
+
+def contradictions(scenario: Scenario) -> tuple[Contradiction, ...]:
+    """All that are found; finding none proves nothing."""
+    s = setting(scenario)
+    return (*_too_many_gpus(scenario), *_too_little_memory(s), *_too_much_compute(s), *_too_little_time(s))
+
+
+def _too_many_gpus(scenario: Scenario) -> Iterator[Contradiction]:
+    """Pinned degrees and engines whose product is more than there are GPUs."""
+    most, bounds = scenario.hardware.gpu_range.max, scenario.strategy
+    least = {}
+    for name in ("engines", *DEGREES[:4]):
+        bound = getattr(bounds, name)
+        values = [value for value in (bound.min, bound.any_of and min(bound.any_of)) if value] if bound else []
+        if values and max(values) > 1:
+            least[name] = max(values)
+    # Of the pins, the fewest that are too many already.
+    chosen: list[str] = []
+    for name in sorted(least, key=lambda name: -least[name]):
+        chosen.append(name)
+        if (product := math.prod(least[each] for each in chosen)) > most:
+            words = " × ".join(f"{least[each]} ({each})" for each in chosen)
+            ids = tuple(_pin_id(scenario, each) for each in chosen)
+            yield Contradiction(
+                ("gpus.available", *ids), f"{words} are at least {product:,} GPUs, and you allow {most:,}"
+            )
+            return
+
+
+def _pin_id(scenario: Scenario, name: str) -> str:
+    bound = getattr(scenario.strategy, name)
+    ranged = name == "engines" and bound.any_of is None and bound.min != bound.max
+    return f"strategy.{name}.min" if ranged else f"strategy.{name}"
+
+
+def _too_little_memory(s: Setting) -> Iterator[Contradiction]:
+    usable, most = s.scenario.hardware.usable_memory, s.scenario.hardware.gpu_range.max
+    size = weight_bytes(s)
+    cards = math.ceil(size / usable)
+    if cards > most:
+        yield Contradiction(
+            ("gpus.available", "memory.fits"),
+            f"the weights are {show_bytes(size)} and a card has {show_bytes(usable)} usable: "
+            f"they need at least {cards:,} cards, and you allow {most:,}",
+        )
+
+
+def weight_bytes(s: Setting) -> float:
+    """Bytes of one copy of the matrices and tables, without norms, biases and what ranks hold twice."""
+    layers, expert_layers = len(s.layer_kinds), sum(s.kinds[kind].expert for kind in s.layer_kinds)
+    size = layers * s.attention.matrices * s.weight_bytes
+    size += (layers - expert_layers) * s.dense_weights * s.weight_bytes
+    size += expert_layers * (s.experts * s.expert_weights + s.shared_weights) * s.expert_bytes
+    tables = 1 if s.scenario.model.tied_embeddings else 2
+    return size + tables * s.vocabulary * s.hidden * s.plain_bytes
+
+
+def compute_seconds(s: Setting) -> float:
+    """Seconds of one GPU for the matrices of one token in all layers, at the stated efficiencies."""
+    layers, expert_layers = len(s.layer_kinds), sum(s.kinds[kind].expert for kind in s.layer_kinds)
+    dense = layers * s.attention.matrices + (layers - expert_layers) * s.dense_weights
+    shared, routed = expert_layers * s.shared_weights, expert_layers * s.per_token * s.expert_weights
+    e = s.efficiency
+    return (
+        2 * dense / (s.rate_weights * e.mfu)
+        + 2 * shared / (s.rate_experts * e.mfu)
+        + 2 * routed / (s.rate_experts * e.expert_mfu)
+    )
+
+
+def _too_much_compute(s: Setting) -> Iterator[Contradiction]:
+    """Throughput per GPU above what the matrices alone allow."""
+    wanted, seconds = s.scenario.requirements.throughput_per_gpu, compute_seconds(s)
+    if wanted is None or not seconds:
+        return
+    prompt, answer = s.prompt.mean, s.answer.mean if s.scenario.workload.decodes else 0.0
+    requests = 1 / (seconds * (prompt + answer))
+    tokens = requests * (answer or prompt)
+    ceilings = {
+        "tokens": ("output tokens" if answer else "input tokens", tokens),
+        "input": ("input tokens", requests * prompt),
+        "output": ("output tokens", requests * answer),
+        "requests": ("requests", requests),
+    }
+    for name, (thing, most) in ceilings.items():
+        asked = getattr(wanted, name)
+        if asked is None or most >= asked:
+            continue
+        work = "a token" if not answer or thing != "output tokens" else "a token and its share of the prompt"
+        per = seconds if work == "a token" else seconds * (prompt + answer) / answer
+        if thing == "requests":
+            work, per = "a request", seconds * (prompt + answer)
+        yield Contradiction(
+            (f"requirements.throughput_per_gpu.{name}",),
+            f"the matrices of {work} take a GPU {show_seconds(per)} at {_efficiencies(s)}: "
+            f"at most {show_rate(most, thing)} per GPU, and you ask for {show_rate(asked, thing)}",
+        )
+
+
+def _efficiencies(s: Setting) -> str:
+    e = s.efficiency
+    if not s.experts or (e.mfu == e.expert_mfu and s.rate_weights == s.rate_experts):
+        return f"{s.rate_weights / 1e12:g} TFLOPS × {e.mfu:.0%}"
+    return f"{s.rate_weights / 1e12:g} TFLOPS × {e.mfu:.0%}, experts {s.rate_experts / 1e12:g} × {e.expert_mfu:.0%}"
+
+
+def _too_little_time(s: Setting) -> Iterator[Contradiction]:
+    """Times below what launches and start-up take before any work is done."""
+    lat, wanted = s.latencies, s.scenario.requirements
+    layers, expert_layers = len(s.layer_kinds), sum(s.kinds[kind].expert for kind in s.layer_kinds)
+    step = layers * lat.layer + expert_layers * lat.expert_layer + lat.iteration
+    first = lat.startup + step + layers * lat.eager_layer
+    launches = f"launching {layers} layers"
+    if wanted.tpot is not None and s.scenario.workload.decodes and step > wanted.tpot:
+        yield Contradiction(
+            ("requirements.tpot",),
+            f"{launches} alone takes {show_seconds(step)} in every pass, more than the {show_seconds(wanted.tpot)} asked",
+        )
+    if wanted.ttft is not None and first > wanted.ttft:
+        yield Contradiction(
+            ("requirements.ttft",),
+            f"start-up ({show_seconds(lat.startup)}) and {launches} with a prompt ({show_seconds(first - lat.startup)}) "
+            f"alone take {show_seconds(first)}, more than the {show_seconds(wanted.ttft)} asked",
+        )
