@@ -121,9 +121,9 @@ class ScenarioFile:
     def _moved(self, data: dict[str, Any], folder: Path) -> dict[str, Any]:
         """The path of a config.json is relative to the file that names it."""
         model, home = data.get("model"), self.tree.file
-        if isinstance(model, str) and home is not None and ("/" in model or model.endswith(".json")):
-            if not Path(model).is_absolute():
-                data["model"] = Path(os.path.relpath(home.parent / model, folder)).as_posix()
+        a_file = isinstance(model, str) and ("/" in model or model.endswith(".json")) and not Path(model).is_absolute()
+        if a_file and home is not None:
+            data["model"] = Path(os.path.relpath(home.parent / str(model), folder)).as_posix()
         return data
 
 

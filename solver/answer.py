@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def predictions_of(scenario: Scenario, row: Candidates) -> Predictions:
 
 def facts_of(row: Candidates, conditions: Sequence[Condition]) -> Facts:
     """The numbers that conditions explain themselves with."""
-    facts: Facts = dict(zip(DEGREES, row.strategies[0].tolist(), strict=True))
+    facts: dict[str, Any] = dict(zip(DEGREES, row.strategies[0].tolist(), strict=True))
     facts["stage_group"] = math.prod(row.strategies[0, :3].tolist())
     facts["engine_gpus"] = facts["stage_group"] * facts["pipeline"]
     facts["engines"], facts["gpus_used"] = int(row.engines[0]), int(row.gpus_used[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from .choice.model import choose
 from .choice.objective import Integers, Stage, stages_of
 from .choice.screen import joined
 from .choice.table import Table, tabulate
-from .conditions import Condition, Limit, Variables, limits_of, structural_of
+from .conditions import Condition, Facts, Limit, Variables, limits_of, structural_of
 from .costs import Candidates, price
 from .costs.grid import Grid, make_grid
 from .degrees import legal_strategies
@@ -145,4 +146,8 @@ def _at_most(stage: Stage, value: int) -> Condition:
     def post(v: Variables) -> None:
         v.model.add(v.values[stage.column] <= value)
 
-    return Condition("frontier.latency", "latency at most the point's", "--pareto", post, lambda f: ("", ""))
+    def keeps(f: Facts) -> Any:
+        return f[stage.column] <= value
+
+    statement = "latency at most the point's"
+    return Condition("frontier.latency", statement, "--pareto", post, lambda f: ("", ""), keeps, "requirement")

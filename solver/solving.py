@@ -107,7 +107,7 @@ def _solve(scenario: Scenario, watch: Watch, say: Progress, alternatives: int) -
     return plan_of(scenario, screened.candidates, screened.table, stages, row, proof, alternatives)
 
 
-def _none(scenario: Scenario, watch: Watch, **sizes: int) -> Plan:
+def _none(scenario: Scenario, watch: Watch, **sizes: Any) -> Plan:
     """No plan exists."""
     proof, warnings = proof_of(scenario, "infeasible", watch, **sizes), answer.warnings_of(scenario)
     return Plan(status="infeasible", scenario=scenario, proof=proof, warnings=warnings)

@@ -1,4 +1,4 @@
-"""What `explain` says, and `solve` where no plan exists: each finding as it comes, then the files and the JSON object."""
+"""What `explain` says, and `solve` where no plan exists: findings as they come, then the files and the JSON object."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..explanation.explain import explain
 from ..readings import flips
 from ..writing.explanation import binding_text, closing_text, conflict_text, edit_text, repair_text
 from ..writing.files import write_text
+from ..writing.plan_md import plain_headline
 from ..writing.save import save_explanation
 from .output import EXIT_CODES, disagreed, say, show_readings, stop_on_signals, verdict_depends_on
 
@@ -42,7 +43,7 @@ def explain_and_save(
 ) -> int:
     """Explain, write the files, print the JSON object. Returns the exit code."""
     stop, wanted = stop or stop_on_signals(), wanted or Wanted()
-    told = _Told(file)
+    told = _Told(file.scenario.name)
     try:
         found = explain(
             file.scenario,
@@ -71,43 +72,34 @@ def explain_and_save(
 class _Told:
     """Says each finding once, under the verdict."""
 
-    def __init__(self, file: ScenarioFile) -> None:
-        self._file, self._conflicts, self._repairs, self._begun = file, 0, 0, False
+    def __init__(self, name: str) -> None:
+        self._name, self._conflicts, self._repairs = name, 0, 0
 
-    def __call__(self, one: Conflict | Repair | Binding) -> None:
-        if isinstance(one, Binding):
+    def __call__(self, one: Plan | Conflict | Repair | Binding) -> None:
+        if isinstance(one, Plan):
+            if (flip := flips(one)) is not None:
+                say(f"warning: {flip}")
+            say(f"the plan: {plain_headline(one)}" if one.engines else f"no plan exists for {self._name}")
+        elif isinstance(one, Binding):
             say(binding_text(one))
-            return
-        self._begin()
-        if isinstance(one, Conflict):
+        elif isinstance(one, Conflict):
             self._conflicts += 1
             say(f"\n{conflict_text(self._conflicts, one)}")
         else:
             self._repairs += 1
             say(f"\n{repair_text(self._repairs, one)}")
 
-    def _begin(self) -> None:
-        if not self._begun:
-            self._begun = True
-            say(f"no plan exists for {self._file.scenario.name}")
-
     def end(self, found: Explanation) -> None:
-        """What frames the findings."""
-        if found.headline is not None:
-            say(f"the plan: {found.headline}")
-        elif found.status == "unknown":
+        """What stands under the findings."""
+        if found.status == "unknown":
             say("stopped before it was known whether a plan exists; nothing was written")
             say("help: give a larger --budget, or bound the search with `strategy:` or fewer `hardware.gpus`")
-        else:
-            self._begin()
-            say("")
-        if (flip := flips(found)) is not None:
-            say(f"warning: {flip}")
+            return
+        say("")
         for warning in found.warnings:
             say(f"warning: {warning}")
         show_readings(found)
-        if found.status != "unknown":
-            say(closing_text(found))
+        say(closing_text(found))
 
 
 def _apply(file: ScenarioFile, found: Explanation, wanted: Wanted) -> dict[str, str]:

@@ -137,7 +137,7 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
     """The verdict, the warnings, the requirements, and where the rest is."""
     from ..figures import open_figures
     from ..readings import flips
-    from ..writing.plan_md import headline
+    from ..writing.plan_md import plain_headline
 
     if (flip := flips(plan)) is not None:
         say(f"warning: {flip}")
@@ -145,7 +145,7 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
         say("stopped before there was an answer; nothing was written")
         say("help: give more time, or bound the search with `strategy:` or fewer `hardware.gpus`")
     else:
-        say(headline(plan).replace("**", ""))
+        say(plain_headline(plan))
         for check in plan.checks:
             if check.name.startswith(("requirements.", "memory.")):
                 margin = f", {check.margin:+.1%} margin" if check.margin is not None else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,7 @@ from ...models import Scenario
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import Constraint, CpModel, IntVar
 
-Facts = dict[str, Any]
+Facts = Mapping[str, Any]
 """Values by name (degrees, stage_group, engine_gpus, engines, gpus_used, ttft …), SI units: of one strategy, or arrays
 over many."""
 Kind = Literal["fact", "requirement", "resource", "pin", "rule", "engine"]

@@ -1,1 +1,1 @@
-"""Conflicts, repairs and what binds: the same conditions, rows and prices as the solver's, asked why instead of what."""
+"""Conflicts, repairs and what binds: the solver's own conditions, rows and prices, asked why instead of what."""

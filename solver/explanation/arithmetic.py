@@ -93,13 +93,20 @@ def compute_seconds(s: Setting) -> float:
     )
 
 
+def attention_seconds(s: Setting) -> float:
+    """Seconds of one GPU for the attention core of one prompt in all layers."""
+    flops = 2 * s.heads * s.score_width * s.prompt.mean_square / 2
+    full = sum(not s.kinds[kind].sliding for kind in s.layer_kinds)
+    return full * flops / (s.rate_plain * s.efficiency.attention_mfu)
+
+
 def _too_much_compute(s: Setting) -> Iterator[Contradiction]:
     """Throughput per GPU above what the matrices alone allow."""
     wanted, seconds = s.scenario.requirements.throughput_per_gpu, compute_seconds(s)
     if wanted is None or not seconds:
         return
     prompt, answer = s.prompt.mean, s.answer.mean if s.scenario.workload.decodes else 0.0
-    requests = 1 / (seconds * (prompt + answer))
+    requests = 1 / (seconds * (prompt + answer) + attention_seconds(s))
     tokens = requests * (answer or prompt)
     ceilings = {
         "tokens": ("output tokens" if answer else "input tokens", tokens),
@@ -111,13 +118,11 @@ def _too_much_compute(s: Setting) -> Iterator[Contradiction]:
         asked = getattr(wanted, name)
         if asked is None or most >= asked:
             continue
-        work = "a token" if not answer or thing != "output tokens" else "a token and its share of the prompt"
-        per = seconds if work == "a token" else seconds * (prompt + answer) / answer
-        if thing == "requests":
-            work, per = "a request", seconds * (prompt + answer)
+        length = f"{prompt:,.0f} tokens in" + (f" and {answer:,.0f} out" if answer else "")
         yield Contradiction(
             (f"requirements.throughput_per_gpu.{name}",),
-            f"the matrices of {work} take a GPU {show_seconds(per)} at {_efficiencies(s)}: "
+            f"the matrices of a token take a GPU {show_seconds(seconds)} at {_efficiencies(s)}, and the prompt's "
+            f"attention {show_seconds(attention_seconds(s))} for each request of {length}: "
             f"at most {show_rate(most, thing)} per GPU, and you ask for {show_rate(asked, thing)}",
         )
 
@@ -137,13 +142,12 @@ def _too_little_time(s: Setting) -> Iterator[Contradiction]:
     first = lat.startup + step + layers * lat.eager_layer
     launches = f"launching {layers} layers"
     if wanted.tpot is not None and s.scenario.workload.decodes and step > wanted.tpot:
-        yield Contradiction(
-            ("requirements.tpot",),
-            f"{launches} alone takes {show_seconds(step)} in every pass, more than the {show_seconds(wanted.tpot)} asked",
-        )
+        words = f"{launches} alone takes {show_seconds(step)} in every pass"
+        yield Contradiction(("requirements.tpot",), f"{words}, more than the {show_seconds(wanted.tpot)} asked")
     if wanted.ttft is not None and first > wanted.ttft:
+        words = f"start-up ({show_seconds(lat.startup)}) and {launches} with a prompt"
         yield Contradiction(
             ("requirements.ttft",),
-            f"start-up ({show_seconds(lat.startup)}) and {launches} with a prompt ({show_seconds(first - lat.startup)}) "
-            f"alone take {show_seconds(first)}, more than the {show_seconds(wanted.ttft)} asked",
+            f"{words} ({show_seconds(first - lat.startup)}) alone take {show_seconds(first)}, "
+            f"more than the {show_seconds(wanted.ttft)} asked",
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ...models import Scenario
 from ...models.conflict import Member
 from ..conditions import Condition, Limit
@@ -19,9 +21,21 @@ def because(scenario: Scenario, found: Search, demands: Sequence[Demand], member
     for contradiction in contradictions(scenario):
         if set(contradiction.ids) == ids:
             return contradiction.because
-    if not any(isinstance(demand.condition, Limit) for demand in demands):
-        return _facts(found, demands)
-    return _values(found, demands, members)
+    structural = not any(isinstance(demand.condition, Limit) for demand in demands)
+    sentence = _facts(found, demands) if structural else _values(found, demands, members)
+    return "; ".join([sentence, *(f"{part.statement} ({part.id})" for part in _parts(found, demands))])
+
+
+def _parts(found: Search, demands: Sequence[Demand]) -> list[Condition]:
+    """What falls with a member and is the reason: rows keep everything else, the member itself too."""
+    bits = {demand.id: 1 << bit for bit, demand in enumerate(found.rows.demands)}
+    reasons: list[Condition] = []
+    for demand in demands:
+        others = sum(bits[other.id] for other in demands if other is not demand)
+        rows = np.flatnonzero(found.rows.masks & others == 0)
+        if demand.parts and np.any(demand.condition.keeps(found.rows.part(rows))):
+            reasons += demand.parts
+    return reasons
 
 
 def _facts(found: Search, demands: Sequence[Demand]) -> str:
@@ -36,7 +50,6 @@ def _facts(found: Search, demands: Sequence[Demand]) -> str:
         if not is_legal(wide, [*asked, *rest]):
             needed = rest
     named = [f"{fact.statement} ({fact.id})" for fact in needed if not fact.id.startswith("degrees.")]
-    named += [f"{part.statement} ({part.id})" for demand in demands for part in demand.parts if not named]
     shapes = "the shapes leave no strategy" if not named else "; ".join(named)
     return f"{_joined([demand.asked for demand in demands])} cannot be met: {shapes}"
 
@@ -49,10 +62,18 @@ def _values(found: Search, demands: Sequence[Demand], members: Sequence[Member])
     kept = f"with {_joined(others)}" if others else f"on up to {found.gpus:,} GPUs, whatever else gives way"
     if subject.best_possible is None:
         return f"{kept}, {subject.statement} cannot be kept"
+    load = "".join(f"; {fact.statement} ({fact.id})" for fact in facts_of(found.rows.scenario) if _loads(fact, demands))
     return (
         f"{kept}, {_what(subject)} reaches {subject.best_possible} at best ({subject.reached_by}), "
-        f"and {subject.asked} is asked"
+        f"and {subject.asked} is asked{load}"
     )
+
+
+def _loads(fact: Condition, demands: Sequence[Demand]) -> bool:
+    """Whether a fact about the load stands behind a pin."""
+    pinned = {demand.condition.key.removeprefix("strategy.") for demand in demands if demand.condition.kind == "pin"}
+    behind = {"budget.carries_load": {"token_budget"}, "load.every_rank": {"engines", "data"}}
+    return bool(behind.get(fact.id, set()) & pinned)
 
 
 def _what(member: Member) -> str:

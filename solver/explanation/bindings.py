@@ -17,7 +17,7 @@ from ..costs.grid import make_grid
 from ..degrees import legal_strategies
 from ..errors import StoppedError
 from ..watch import Watch
-from ..writing.plan_md import headline
+from ..writing.plan_md import plain_headline
 from .conflicts import Origin
 from .demands import Demand, demands_of
 from .loosening import Stated, written
@@ -38,7 +38,8 @@ def bindings(plan: Plan, apply: Apply, solve: Solve, watch: Watch, stated: State
         best = None
     for demand in demands_of(scenario):
         check = checks[demand.id]
-        effects, binds = [], None
+        effects: list[Effect] = []
+        binds: bool | None = None
         try:
             if best is not None:
                 effects, binds = _decided(plan, demand, best, apply, solve, watch, stated)
@@ -75,7 +76,7 @@ def _decided(
 
 
 def optimum(scenario: Scenario, watch: Watch, without: str = "") -> tuple[float, ...]:
-    """The value of each objective, in the integers of the solver, by filtering every row; one demand may be left out."""
+    """The value of each objective by filtering every row; one demand may be left out."""
     structural = [c for c in structural_of(scenario) if without not in (c.id, c.part_of or c.id)]
     limits, stages = [c for c in limits_of(scenario) if c.id != without], stages_of(scenario)
     grid = make_grid(scenario, legal_strategies(scenario, structural, watch))
@@ -173,7 +174,7 @@ def _effect(plan: Plan, other: Plan, words: str, edits: tuple[Edit, ...]) -> Eff
     ]
     same = not moved and plan.engines == other.engines
     text = ", ".join(moved) or ("nothing" if same else "the same figures from another strategy")
-    return Effect(change=words, edits=edits, buys=text, headline=None if same else headline(other).replace("**", ""))
+    return Effect(change=words, edits=edits, buys=text, headline=None if same else plain_headline(other))
 
 
 def _rate(plan: Plan) -> float:

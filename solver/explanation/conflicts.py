@@ -176,12 +176,11 @@ def _best(
     def good(index: Rows) -> np.ndarray:
         return np.asarray(rows.masks[index] & others == 0)
 
-    nearest = rows.least(kept, lambda index: way.distance({k: v[index] for k, v in rows.facts.items()}), good, watch)
+    nearest = rows.least(kept, lambda index: way.distance(rows.part(index)), good, watch)
     if nearest is None:
         return None, None
     row = nearest[0]
-    facts = {name: values[row] for name, values in rows.facts.items()}
-    return way.reached(facts), describe(found, row)
+    return way.reached(rows.part(row)), describe(found, row)
 
 
 def describe(found: Search, row: int) -> str:

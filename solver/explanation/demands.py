@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ class Demand:
         """The limit in words."""
         return self.condition.asked if isinstance(self.condition, Limit) else self.condition.statement
 
-    def keeps(self, facts: dict[str, Any]) -> Any:
+    def keeps(self, facts: Mapping[str, Any]) -> Any:
         """Which rows keep it."""
         kept = self.condition.keeps(facts)
         for part in self.parts:

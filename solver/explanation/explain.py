@@ -17,7 +17,7 @@ from ...models.edit import Edit, edited_scenario
 from ...models.explanation import Binding, Explanation, Repair
 from ..errors import StoppedError
 from ..watch import Watch
-from ..writing.plan_md import headline
+from ..writing.plan_md import plain_headline
 from .arithmetic import contradictions
 from .bindings import bindings
 from .conflicts import conflicts, count, nowhere
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 """Conflicts, and repairs, that are worked out unless all are asked for."""
-Report = Callable[[Conflict | Repair | Binding], None]
+Report = Callable[[Plan | Conflict | Repair | Binding], None]
+"""Told of each finding; of the plan first, where there is one."""
 
 
 def explain(
@@ -45,8 +46,8 @@ def explain(
 ) -> Explanation:
     """Explain a scenario. `plan` is its solution, if it is known already; `file` is where it stands.
 
-    `budget` (seconds) and `stop` end the work early: what was proved stands, `complete` is false. `most_gpus` is how many
-    GPUs are tried as a way out. Raises DisagreementError where two routes differ.
+    `budget` (seconds) and `stop` end the work early: what was proved stands, `complete` is false. `most_gpus` is how
+    many GPUs are tried as a way out. Raises DisagreementError where two routes differ.
     """
     from ..solving import solve
 
@@ -78,10 +79,11 @@ def explain(
     }
     if plan.status == "unknown":
         return Explanation(complete=False, searched="nothing: stopped before there was an answer", **common)
+    report(plan)
     if plan.engines:
         found = _told(bindings(plan, apply, solved, watch, stated, origin), report)
         decided = all(binding.binds is not None for binding in found)
-        words = headline(plan).replace("**", "")
+        words = plain_headline(plan)
         searched = "the plan, and one solve for each change"
         return Explanation(complete=decided, searched=searched, bindings=found, headline=words, **common)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal
@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from ...models import Bound, GpuRange, Scenario
 from ...models.edit import Edit
 from ...models.units import BANDWIDTH, COMPUTE, DURATION, MEMORY, REQUEST_RATE, TOKEN_RATE, parse
-from ..conditions import Facts, Limit
+from ..conditions import Limit
 from ..conditions.limits import SLACK
 from ..conditions.pins import within
 from .demands import Demand
 
 MOST_UTILIZATION = 0.95
-"""Share of a card that a repair may fill; beyond, fragmentation ends a server at night, and a larger card is proposed."""
+"""Share of a card that a repair may fill; beyond, fragmentation ends servers, and a larger card is proposed."""
 _DIGITS = 3
 """Significant digits of a proposed value: "the next smaller step still fails" counts in these."""
+Facts = Mapping[str, Any]
+"""Columns of rows, or the values of one, by name."""
 Stated = Callable[[str], Any]
 """What stands in the scenario's file at a key; None where nothing does."""
 Keys = NDArray[np.float64]
@@ -222,7 +224,7 @@ def _pin(key: str, scenario: Scenario) -> Loosening:
         if bound.any_of is not None:
             far = np.min([np.abs(np.log(values / allowed)) for allowed in bound.any_of], axis=0)
         else:
-            low, high = bound.min or 1e-300, bound.max or np.inf
+            low, high = bound.min or 1, bound.max or 2**40
             far = np.maximum(np.maximum(np.log(low / values), np.log(values / high)), 0.0)
         return np.where(within(f[name], bound), 0.0, np.maximum(far, SLACK))
 
@@ -256,7 +258,7 @@ def _plain_bound(bound: Bound) -> Any:
 
 
 def _waived(demand: Demand, scenario: Scenario) -> Loosening:
-    """A rule is set aside. A serving engine's rule has no edit of its own: another engine is a change of the scenario."""
+    """A rule is set aside. One rule of a serving engine cannot be: another engine is another scenario."""
     id = demand.id.removeprefix("rules.")
     own = demand.id.startswith("rules.") and demand.id not in scenario.knowledge
 

@@ -12,7 +12,7 @@ from ...models.edit import Edit
 from ...models.explanation import Repair
 from ..errors import DisagreementError
 from ..watch import Watch
-from ..writing.plan_md import headline
+from ..writing.plan_md import plain_headline
 from .loosening import Loosening, Stated, loosening
 from .search import Search
 from .universe import Keys, Rows
@@ -55,12 +55,10 @@ def _tightened(found: Search, mask: int, ways: list[Loosening], watch: Watch) ->
     rows = found.rows
     inside = np.flatnonzero(rows.masks & ~mask == 0)
 
-    def part(index: Rows) -> dict[str, np.ndarray]:
-        return {name: values[index] for name, values in rows.facts.items()}
-
     def distance(index: Rows) -> Keys:
-        facts = part(index)
-        return np.sum([way.distance(facts) for way in ways], axis=0)
+        facts = rows.part(index)
+        total: Keys = np.sum([way.distance(facts) for way in ways], axis=0)
+        return total
 
     def only_these(index: Rows) -> np.ndarray:
         return np.asarray((rows.masks[index] & ~mask == 0) & np.isfinite(distance(index)))
@@ -68,7 +66,7 @@ def _tightened(found: Search, mask: int, ways: list[Loosening], watch: Watch) ->
     start = rows.least(inside, distance, only_these, watch)
     if start is None:
         return None
-    limits = [way.limit({name: values[start[0]] for name, values in rows.facts.items()}) for way in ways]
+    limits = [way.limit(rows.part(start[0])) for way in ways]
     for _ in range(_ROUNDS):
         before = list(limits)
         for place, way in enumerate(ways):
@@ -76,15 +74,15 @@ def _tightened(found: Search, mask: int, ways: list[Loosening], watch: Watch) ->
                 continue
 
             def good(index: Rows, place: int = place) -> np.ndarray:
-                facts, kept = part(index), only_these(index)
+                facts, kept = rows.part(index), only_these(index)
                 for other, one in enumerate(ways):
                     if other != place:
                         kept &= one.admits(limits[other], facts)
                 return kept
 
-            nearest = rows.least(inside, lambda index, way=way: way.distance(part(index)), good, watch)  # type: ignore[misc]
+            nearest = rows.least(inside, lambda index, way=way: way.distance(rows.part(index)), good, watch)  # type: ignore[misc]
             assert nearest is not None
-            limits[place] = way.limit({name: values[nearest[0]] for name, values in rows.facts.items()})
+            limits[place] = way.limit(rows.part(nearest[0]))
         if limits == before:
             break
     return limits, start[1]
@@ -98,18 +96,18 @@ def repairs(proposed: Sequence[Proposal], apply: Apply, solve: Solve) -> Iterato
             return
         if not plan.engines:
             raise DisagreementError(f"a repair that a priced row promised has no plan: {_words(proposal.edits)}")
-        yield Repair(edits=proposal.edits, headline=headline(plan).replace("**", ""), status=plan.status)
+        yield Repair(edits=proposal.edits, headline=plain_headline(plan), status=plan.status)
 
 
 def engines(scenario: Scenario, apply: Apply, solve: Solve) -> Iterator[Repair]:
-    """Other serving engines under which the scenario has a plan as it stands, where the present one's rules exclude it."""
+    """Serving engines under which the scenario has a plan as it stands, instead of the one whose rules exclude it."""
     present = scenario.engine
     assert present is not None
     for id in (*(other for other in catalog.ids("engines") if other != present.id), "generic"):
         edit = Edit(key="engine", before=present.id, after=id)
         plan = solve(apply([edit]))
         if plan.engines:
-            yield Repair(edits=(edit,), headline=headline(plan).replace("**", ""), status=plan.status)
+            yield Repair(edits=(edit,), headline=plain_headline(plan), status=plan.status)
 
 
 def _words(edits: Sequence[Edit]) -> str:

@@ -7,8 +7,9 @@ every amount that dropping a memory limit would leave.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from ...models import Scenario
 from ...models.strategy import DEGREES
 from ..choice.screen import joined as together
-from ..conditions import Facts, Limit
+from ..conditions import Limit
 from ..conditions.resources import gpus_needed
 from ..costs import Candidates, price
 from ..costs.grid import Grid, make_grid
@@ -33,6 +34,22 @@ Rows = NDArray[np.intp]
 Keys = NDArray[np.float64]
 
 
+class Part(Mapping[str, Any]):
+    """The facts of some rows; a column is picked when it is asked for."""
+
+    def __init__(self, facts: dict[str, Any], rows: Rows | int) -> None:
+        self._facts, self._rows = facts, rows
+
+    def __getitem__(self, name: str) -> Any:
+        return self._facts[name][self._rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+
 @dataclass
 class Universe:
     """Rows with the demands each breaks: bounds (too few) until a row is priced exactly."""
@@ -46,7 +63,7 @@ class Universe:
     room: NDArray[np.int8]
     """Which of `rooms` the stages were split for."""
     rooms: tuple[int, ...]
-    facts: Facts
+    facts: dict[str, Any]
     """Columns that demands are judged by; bounds where not `known`."""
     masks: NDArray[np.int64]
     """A bit for each demand, set if the row breaks it."""
@@ -54,6 +71,10 @@ class Universe:
 
     def __len__(self) -> int:
         return len(self.masks)
+
+    def part(self, rows: Rows | int) -> Part:
+        """The facts of some rows, or of one."""
+        return Part(self.facts, rows)
 
     def price(self, rows: Rows, watch: Watch | None = None) -> None:
         """Price rows exactly that are not yet."""
@@ -68,8 +89,7 @@ class Universe:
         priced = price(_with_room(self.scenario, room), self.grid.at(self.base[rows]))
         for name in _limited(self.demands):
             self.facts[name][rows] = priced.column(name)
-        part = {name: values[rows] for name, values in self.facts.items()}
-        self.masks[rows] = _masks(self.demands, part, len(rows)) | _forced(self.demands, room)
+        self.masks[rows] = _masks(self.demands, self.part(rows), len(rows)) | _forced(self.demands, room)
         self.known[rows] = True
 
     def exact(self, rows: Rows) -> Candidates:
@@ -166,8 +186,10 @@ def _fewest_will_do(scenario: Scenario) -> bool:
     return scenario.hardware.gpu_range.min == 1 and scenario.strategy.engines is None
 
 
-def _columns(scenario: Scenario, grid: Grid, bounds: Candidates, demands: tuple[Demand, ...], base: Rows) -> Facts:
-    facts: Facts = {name: grid.strategies[base, i] for i, name in enumerate(DEGREES)}
+def _columns(
+    scenario: Scenario, grid: Grid, bounds: Candidates, demands: tuple[Demand, ...], base: Rows
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {name: grid.strategies[base, i] for i, name in enumerate(DEGREES)}
     facts["stage_group"] = facts["tensor"] * facts["context"] * facts["data"]
     facts["engine_gpus"] = facts["stage_group"] * facts["pipeline"]
     facts["engines"] = grid.engines[base]
@@ -183,7 +205,7 @@ def _limited(demands: tuple[Demand, ...]) -> list[str]:
     return sorted({demand.condition.column for demand in demands if isinstance(demand.condition, Limit)})
 
 
-def _masks(demands: tuple[Demand, ...], facts: Facts, count: int) -> NDArray[np.int64]:
+def _masks(demands: tuple[Demand, ...], facts: Mapping[str, Any], count: int) -> NDArray[np.int64]:
     masks = np.zeros(count, dtype=np.int64)
     for bit, demand in enumerate(demands):
         masks |= (~np.asarray(demand.keeps(facts))).astype(np.int64) << bit

@@ -151,8 +151,11 @@ def _repairs_section(explanation: Explanation) -> str:
         (number, "; ".join(edit_text(edit) for edit in repair.edits), repair.headline)
         for number, repair in enumerate(explanation.repairs, 1)
     ]
-    text = "Each was applied and solved; a number one step tighter fails. `shardwise explain SCENARIO --apply N --out FILE`"
-    return section("Repairs", f"{text} writes the repaired scenario.", table(("N", "edit", "plan then"), rows))
+    text = (
+        "Each was applied and solved; a number one step tighter fails. "
+        "`shardwise explain SCENARIO --apply N --out FILE` writes the repaired scenario."
+    )
+    return section("Repairs", text, table(("N", "edit", "plan then"), rows))
 
 
 def _bindings_section(explanation: Explanation) -> str:

@@ -52,6 +52,11 @@ def plan_markdown(plan: Plan) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def plain_headline(plan: Plan) -> str:
+    """The verdict in one line, for a terminal."""
+    return headline(plan).replace("**", "")
+
+
 def headline(plan: Plan) -> str:
     """The verdict in one line."""
     entry, predicted = plan.engines[0], plan.predictions

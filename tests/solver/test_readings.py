@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from shardwise.models import Plan, Scenario, Transformer
 from shardwise.models.counts import count_parameters
-from shardwise.solver import solve
+from shardwise.solver import explain, solve
 from shardwise.solver.readings import compare, flips, other_readings
 from shardwise.solver.writing.explanation import explanation_markdown
 from shardwise.solver.writing.plan_md import plan_markdown
@@ -50,7 +50,7 @@ def test_the_source_documents_verdict_hangs_on_its_reading(file: str) -> None:
     said = flips(plan)
     assert said is not None and said.startswith("The verdict depends on how the conditions are read: here ")
     assert [text in said for text in changes] == [change == "verdict" for change in changes.values()]
-    report = plan_markdown(plan) if plan.engines else explanation_markdown(plan)
+    report = plan_markdown(plan) if plan.engines else explanation_markdown(explain(plan.scenario, plan=plan))
     assert f"> **Warning.** {said}" in report and "## Other readings of the conditions" in report
 
 
@@ -59,7 +59,7 @@ def test_a_reading_is_what_solving_it_gives() -> None:
     for reading, (text, scene) in zip(plan.readings, other_readings(plan.scenario), strict=True):
         other = solve(scene)
         assert (reading.reading, reading.status) == (text, other.status)
-        assert reading.conflicts == tuple(conflict.name for conflict in other.conflicts)
+        assert reading.conflicts == tuple(dict.fromkeys(id for conflict in other.conflicts for id in conflict.ids))
         assert reading.engines == sum(entry.count for entry in other.engines)
         if other.predictions is not None:
             assert reading.strategy == other.engines[0].strategy.describe()
@@ -71,7 +71,9 @@ def test_the_two_files_are_each_others_reading() -> None:
     declared, shapes = (plan_of(f"source-document-64-{name}.yaml") for name in ("declared", "from-shapes"))
     assert shapes.predictions is not None
     assert declared.readings[0].ttft_s == shapes.predictions.ttft_s
-    assert shapes.readings[0].conflicts == tuple(conflict.name for conflict in declared.conflicts)
+    assert shapes.readings[0].conflicts == tuple(
+        dict.fromkeys(id for conflict in declared.conflicts for id in conflict.ids)
+    )
 
 
 @pytest.mark.parametrize("share", [None, 1.0, 1.02, 0.98])

@@ -20,7 +20,7 @@ def test_scenario(file: Path) -> None:
     assert first.engines == second.engines
     if file.stem in INFEASIBLE:
         assert first.status == "infeasible"
-        assert {conflict.name for conflict in first.conflicts} == INFEASIBLE[file.stem]
+        assert {id for conflict in first.conflicts for id in conflict.ids} == INFEASIBLE[file.stem]
         return
     assert first.status == "optimal"
     assert all(stage.value == stage.bound for stage in first.proof.stages)

@@ -39,15 +39,7 @@ def test_twins(id: str) -> None:
     check(TWINS[id])
 
 
-UNNAMED = {
-    "node.packing": "conflicts between priced rows name limits only, not what keeps other rows from the table",
-}
-
-
-@pytest.mark.parametrize(
-    "id",
-    [pytest.param(id, marks=pytest.mark.xfail(id in UNNAMED, reason=UNNAMED.get(id, ""), strict=True)) for id in TWINS],
-)
+@pytest.mark.parametrize("id", TWINS)
 def test_conflict(id: str) -> None:
     check_conflict(id, TWINS[id])
 

@@ -71,6 +71,6 @@ def check_conflict(id: str, pair: Twins) -> None:
     conflicts = solve(pair.broken).conflicts
     assert conflicts
     if not condition.background:
-        assert id in {conflict.name for conflict in conflicts}
+        assert id in {member for conflict in conflicts for member in conflict.ids}
     elif not id.startswith("degrees."):
-        assert all(condition.statement in conflict.excludes for conflict in conflicts)
+        assert all(condition.statement in conflict.because for conflict in conflicts)
