@@ -100,7 +100,7 @@ class ScenarioFile:
         else:
             text = self._round_trip(edits, folder)
         again = _scenario(read_text_tree(text, folder / f"repaired{self.suffixes[0]}"), self.knowledge)
-        if again.model_copy(update={"name": ""}) != self.edited(edits).model_copy(update={"name": ""}):
+        if _conditions(again) != _conditions(self.edited(edits)):
             raise RuntimeError("the changed scenario would be read as something else; nothing was written")
         return text
 
@@ -125,6 +125,12 @@ class ScenarioFile:
         if a_file and home is not None:
             data["model"] = Path(os.path.relpath(home.parent / str(model), folder)).as_posix()
         return data
+
+
+def _conditions(scenario: Scenario) -> Scenario:
+    """Without what follows from the place of the file: its name, and the path to a config.json."""
+    model = scenario.model.model_copy(update={"sources": {}})
+    return scenario.model_copy(update={"name": "", "model": model})
 
 
 def _plain_yaml(data: dict[str, Any]) -> str:

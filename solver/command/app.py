@@ -118,6 +118,9 @@ def explain(
     conditions, seconds = ScenarioFile.read(scenario, knowledge or ()), _seconds("--budget", budget)
     if (repair is None) != (out is None):
         raise InputError("--apply and --out belong together", help="--apply 1 --out repaired.yaml")
+    if out is not None and out.suffix.lower() not in conditions.suffixes:
+        endings = " or ".join(conditions.suffixes)
+        raise InputError(f"--out {out}: the repaired scenario is written as {endings}", help=f"name it …{endings[:5]}")
     target = None if out is None else new_file(out)
     folder = save_folder(save)
     from .explaining import Wanted, explain_and_save

@@ -1,0 +1,94 @@
+"""Edits on raw data, and on scenarios that stand in no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from shardwise.models import Scenario
+from shardwise.models.edit import Edit, edited, edited_scenario
+from shardwise.models.reading import validated
+from shardwise.models.reading.tree import Tree
+
+DATA: dict[str, Any] = {
+    "hardware": {"accelerator": "h200-sxm", "gpus": 64},
+    "model": "llama-3.1-8b",
+    "workload": {"concurrency": 8, "input_tokens": 100, "output_tokens": 50},
+    "requirements": {"ttft": "2 s", "throughput_per_gpu": "100 tokens/s"},
+}
+
+
+def read(data: dict[str, Any]) -> Scenario:
+    return validated(Tree(data, Path("s.yaml"), []), Scenario)
+
+
+def change(key: str, after: Any) -> dict[str, Any]:
+    return edited(DATA, [Edit(key=key, after=after)], read(DATA))
+
+
+def test_a_value_is_replaced_and_the_original_stays() -> None:
+    assert change("requirements.ttft", "3 s")["requirements"]["ttft"] == "3 s"
+    assert DATA["requirements"]["ttft"] == "2 s"
+
+
+def test_a_shorthand_is_replaced_whole() -> None:
+    assert change("requirements.throughput_per_gpu.tokens", "90 tokens/s")["requirements"] == {
+        "ttft": "2 s",
+        "throughput_per_gpu": "90 tokens/s",
+    }
+
+
+def test_parents_are_made_and_keys_removed() -> None:
+    assert change("strategy.tensor", 4)["strategy"] == {"tensor": 4}
+    assert "ttft" not in change("requirements.ttft", None)["requirements"]
+    assert change("strategy.tensor", None) == DATA
+
+
+def test_a_card_of_the_catalog_is_written_out_with_more_memory() -> None:
+    card = read(DATA).hardware.accelerator
+    scene = read(change("hardware.accelerator.memory", "200 GB"))
+    larger = scene.hardware.accelerator
+    assert larger.memory == 200e9 and larger.id != card.id
+    same = ("memory_bandwidth", "compute", "gpus_per_node", "node_link", "network_link", "assumed")
+    assert all(getattr(larger, name) == getattr(card, name) for name in same)
+
+
+def test_every_card_can_be_written_out() -> None:
+    from shardwise.models import catalog
+
+    for id in catalog.ids("accelerators"):
+        data = {**DATA, "hardware": {"accelerator": id, "gpus": 8}}
+        card = read(data).hardware.accelerator
+        larger = read(edited(data, [Edit(key="hardware.accelerator.memory", after="999 GB")], read(data)))
+        changed = larger.hardware.accelerator.model_copy(
+            update={"memory": card.memory, "id": card.id, "name": card.name, "sources": card.sources}
+        )
+        assert changed == card
+
+
+def test_json_says_from_and_to() -> None:
+    edit = Edit(key="hardware.gpus", before=64, after=72)
+    assert edit.model_dump(by_alias=True) == {"key": "hardware.gpus", "from": 64, "to": 72}
+    assert Edit.model_validate({"key": "hardware.gpus", "from": 64, "to": 72}) == edit
+
+
+def test_a_scenario_made_in_python() -> None:
+    scene = read({**DATA, "strategy": {"tensor": 2}})
+    assert edited_scenario(scene, []) == scene
+    other = edited_scenario(
+        scene, [Edit(key="requirements.ttft", after="2 s"), Edit(key="strategy.tensor", after=None)]
+    )
+    assert (other.requirements.ttft, other.strategy.tensor) == (2.0, None)
+    with pytest.raises(ValidationError):
+        edited_scenario(scene, [Edit(key="hardware.gpus", after=0)])
+
+
+def test_another_engine_brings_its_own_defaults() -> None:
+    scene = read({**DATA, "engine": "vllm"})
+    for engine in ("sglang", "trtllm", "generic"):
+        expected = read({**DATA, "engine": engine})
+        found = edited_scenario(scene, [Edit(key="engine", after=engine)])
+        assert found.hardware.memory_utilization == expected.hardware.memory_utilization
+        assert (found.latencies, found.engine) == (expected.latencies, expected.engine)

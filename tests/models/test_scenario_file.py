@@ -1,0 +1,153 @@
+"""A scenario in its file: places of keys, and the same file with keys changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from shardwise.models import InputError, Scenario, ScenarioFile
+from shardwise.models.edit import Edit
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+FILES = sorted([*SCENARIOS.glob("*.yaml"), *SCENARIOS.glob("*.md")])
+TEXT = """# what we have
+hardware: {accelerator: h200-sxm, gpus: 64}  # eight servers
+model: llama-3.1-8b
+workload:
+  concurrency: 8
+  input_tokens: 1_000
+  output_tokens: 50
+requirements:
+  # interactive
+  ttft: 2 s
+  throughput_per_gpu: 100 tokens/s
+rules:
+  - {id: small, statement: "small engines: yes", tensor: {max: 2}}
+"""
+
+
+def write(folder: Path, text: str, name: str = "s.yaml") -> ScenarioFile:
+    (folder / name).write_text(text, encoding="utf-8")
+    return ScenarioFile.read(folder / name)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> ScenarioFile:
+    return write(tmp_path, TEXT.replace("1_000", "1000"))
+
+
+@pytest.mark.parametrize(
+    ("key", "line", "stated", "value"),
+    [
+        ("hardware.gpus", 2, True, 64),
+        ("hardware.memory_utilization", 2, False, None),
+        ("requirements.ttft", 10, True, "2 s"),
+        ("requirements.throughput_per_gpu.tokens", 11, True, "100 tokens/s"),
+        ("requirements.tpot", 10, False, None),
+        ("strategy.tensor", 2, False, None),
+    ],
+)
+def test_where_a_key_stands(file: ScenarioFile, key: str, line: int, stated: bool, value: object) -> None:
+    place, found = file.place(key)
+    assert (place.line, found, file.stated(key)) == (line, stated, value)
+
+
+def test_rules_stand_in_the_scenario_or_in_the_knowledge(tmp_path: Path, file: ScenarioFile) -> None:
+    assert file.place("rules.small")[0].line == 13
+    known = tmp_path / "known.yaml"
+    known.write_text("# site\nrules:\n  - {id: one, statement: one, pipeline: 1}\n")
+    place, stated = ScenarioFile.read(tmp_path / "s.yaml", [known]).place("rules.one")
+    assert (place.file, place.line, stated) == (known, 3, True)
+
+
+def test_only_the_edited_line_changes(tmp_path: Path, file: ScenarioFile) -> None:
+    edits = [Edit(key="requirements.ttft", after="3 s"), Edit(key="hardware.gpus", after=72)]
+    old, new = TEXT.replace("1_000", "1000").splitlines(), file.text(edits, tmp_path).splitlines()
+    changed = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
+    assert [b.strip() for _, b in changed] == [
+        "hardware: {accelerator: h200-sxm, gpus: 72} # eight servers",
+        "ttft: 3 s",
+    ] or [b.strip() for _, b in changed] == [
+        "hardware: {accelerator: h200-sxm, gpus: 72}  # eight servers",
+        "ttft: 3 s",
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
+def test_every_shipped_scenario_is_changed_faithfully(path: Path, tmp_path: Path) -> None:
+    file = ScenarioFile.read(path)
+    edits = [
+        Edit(key="requirements.ttft", after="1.25 s"),
+        Edit(key="hardware.gpus", after=24),
+        Edit(key="strategy.pipeline", after={"max": 3}),
+        Edit(key="hardware.memory_utilization", after="77 %"),
+    ]
+    target = tmp_path / f"changed{file.suffixes[0]}"
+    target.write_text(file.text(edits, tmp_path), encoding="utf-8")
+    found = Scenario.load(target)
+    assert found.model_copy(update={"name": ""}) == file.edited(edits).model_copy(update={"name": ""})
+    assert (found.requirements.ttft, found.hardware.gpus) == (1.25, 24)
+    if path.suffix == ".yaml":
+        comments = [line for line in path.read_text().splitlines() if line.startswith("#")]
+        assert [line for line in target.read_text().splitlines() if line.startswith("#")] == comments
+
+
+def test_a_card_with_more_memory_is_read_back(file: ScenarioFile, tmp_path: Path) -> None:
+    edits = [Edit(key="hardware.accelerator.memory", after="200 GB")]
+    target = tmp_path / "more.yaml"
+    target.write_text(file.text(edits, tmp_path))
+    assert Scenario.load(target).hardware.accelerator.memory == 200e9
+
+
+def test_json_stays_json(tmp_path: Path, file: ScenarioFile) -> None:
+    other = write(tmp_path, json.dumps(file.tree.data, indent="\t"), "s.json")
+    text = other.text([Edit(key="hardware.gpus", after=72)], tmp_path)
+    assert json.loads(text)["hardware"]["gpus"] == 72 and other.suffixes == (".json",)
+
+
+def test_odd_text_survives(tmp_path: Path) -> None:
+    text = TEXT.replace("1_000", "1000").replace("model:", "name: 'on 12:30 é'\nmodel:")
+    file = write(tmp_path, "\ufeff" + text.replace("\n", "\r\n"))
+    changed = write(tmp_path, file.text([Edit(key="hardware.gpus", after=72)], tmp_path), "t.yaml")
+    assert changed.scenario.name == "on 12:30 é" and changed.scenario.hardware.gpus == 72
+
+
+def test_the_path_of_a_config_moves_along(tmp_path: Path) -> None:
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "intermediate_size": 128,
+        "vocab_size": 256,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    file = write(tmp_path, TEXT.replace("1_000", "1000").replace("llama-3.1-8b", "./config.json"))
+    folder = tmp_path / "deep/er"
+    folder.mkdir(parents=True)
+    (folder / "t.yaml").write_text(file.text([Edit(key="hardware.gpus", after=72)], folder))
+    assert "model: ../../config.json" in (folder / "t.yaml").read_text()
+    found = Scenario.load(folder / "t.yaml").model
+    assert found.model_copy(update={"sources": file.scenario.model.sources}) == file.scenario.model
+
+
+def test_waived_rules(tmp_path: Path) -> None:
+    text = TEXT.replace("1_000", "1000")
+    file = write(tmp_path, text + "waive: [small]\n")
+    assert [rule.id for rule in file.scenario.rules] == ["small"] and file.scenario.rules_in_force == ()
+    for wrong, said in (("[smal]", "did you mean 'small'"), ("[small, small]", "twice")):
+        with pytest.raises(InputError) as error:
+            write(tmp_path, text + f"waive: {wrong}\n")
+        assert said in str(error.value) and "s.yaml:14" in str(error.value)
+
+
+def test_a_waived_rule_of_the_knowledge_was_not_used(tmp_path: Path) -> None:
+    known = tmp_path / "known.yaml"
+    known.write_text("rules:\n  - {id: one, statement: one, pipeline: 1}\n")
+    (tmp_path / "s.yaml").write_text(TEXT.replace("1_000", "1000") + "waive: [one]\n")
+    assert "rules.one" not in Scenario.load(tmp_path / "s.yaml", knowledge=[known]).knowledge

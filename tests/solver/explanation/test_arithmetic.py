@@ -1,0 +1,70 @@
+"""What a pencil finds: never wrong, and found where the input contradicts itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shardwise.models import Scenario
+from shardwise.solver import explain, solve
+from shardwise.solver.explanation.arithmetic import contradictions
+
+from ...builders import CHAT, DENSE, models, scenario, workloads
+
+
+@st.composite
+def greedy(draw: st.DrawFn) -> Scenario:
+    """Requirements around what is possible, on both sides."""
+    asked: dict[str, Any] = {
+        "ttft": draw(st.sampled_from([0.001, 0.07, 0.072, 0.3])),
+        "throughput_per_gpu": {"tokens": draw(st.sampled_from([10, 1e3, 1e4, 1e5]))},
+    }
+    workload = draw(workloads())
+    if workload["output_tokens"] > 1:
+        asked["tpot"] = draw(st.sampled_from([1e-5, 5e-4, 6e-4, 0.1]))
+    pins = draw(st.sampled_from([{}, {"engines": {"min": 3}}, {"pipeline": 2, "engines": 2}, {"tensor": [4]}]))
+    card = {"memory": draw(st.sampled_from([1e4, 1e5, 1e9])), "compute": draw(st.sampled_from([1e9, 1e12]))}
+    return scenario(
+        draw(models(3)), workload, gpus=draw(st.integers(1, 4)), card=card, requirements=asked, strategy=pins
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(greedy())
+def test_a_contradiction_is_no_plan_and_contains_a_conflict(scene: Scenario) -> None:
+    found = contradictions(scene)
+    if not found:
+        return
+    assert solve(scene).status == "infeasible"
+    conflicts = [set(conflict.ids) for conflict in explain(scene, everything=True, most_gpus=8).conflicts]
+    for one in found:
+        assert any(conflict <= set(one.ids) for conflict in conflicts), one
+
+
+def test_more_replicas_than_gpus() -> None:
+    [one] = contradictions(scenario(gpus=8, strategy={"engines": 9}))
+    assert one.ids == ("gpus.available", "strategy.engines")
+    assert one.because == "9 (engines) are at least 9 GPUs, and you allow 8"
+
+
+def test_pinned_degrees_beyond_the_machine() -> None:
+    # 4 · 2 · 2 = 16 > 8; 4 · 2 alone would fit.
+    [one] = contradictions(scenario(gpus=8, strategy={"engines": 2, "tensor": 4, "pipeline": {"min": 2}}))
+    assert set(one.ids) == {"gpus.available", "strategy.engines", "strategy.tensor", "strategy.pipeline"}
+
+
+def test_weights_beyond_all_cards() -> None:
+    # Per layer 4·64·64 attention + 3·64·128 feed-forward weights of 2 bytes: 81,920 B; 4 layers: 327,680 B.
+    # A card holds 100,000 B: 4 cards.
+    [one] = contradictions(scenario(DENSE, gpus=3, card={"memory": 1e5}))
+    assert one.ids == ("gpus.available", "memory.fits")
+    assert one.because.startswith("the weights are 327.7 kB and a card has 100 kB usable: they need at least 4 cards")
+    assert contradictions(scenario(DENSE, gpus=4, card={"memory": 1e5})) == ()
+
+
+def test_launches_alone() -> None:
+    # 4 layers of 8 µs and 0.5 ms of the host: 532 µs.
+    [one] = contradictions(scenario(DENSE, CHAT, requirements={"tpot": 5.31e-4}))
+    assert one.ids == ("requirements.tpot",) and "532 µs" in one.because
+    assert contradictions(scenario(DENSE, CHAT, requirements={"tpot": 5.33e-4})) == ()
