@@ -39,7 +39,12 @@ SOLVED = (
     Case("deepseek-v3-h100-128", peer="deepseek-v3"),
     Case("deepseek-v3-h200-1024", target_s=5, peer="deepseek-v3"),
 )
-CASES = (Case("--help", target_s=0.3), Case("bad input", target_s=0.3), *SOLVED)
+EXPLAINED = (
+    Case("qwen3-235b-h200-64-impossible", target_s=3),
+    Case("source-document-64-declared", target_s=3),
+    Case("deepseek-v3-h200-1024-impossible", target_s=10),
+)
+CASES = (Case("--help", target_s=0.3), Case("bad input", target_s=0.3), *SOLVED, *EXPLAINED)
 
 
 def commands(folder: Path) -> dict[str, Command]:
@@ -53,6 +58,9 @@ def commands(folder: Path) -> dict[str, Command]:
     for case in SOLVED:
         scenario = SCENARIOS / f"{case.name}.yaml"
         given[case.name] = Command(["solve", str(scenario), "--save", str(folder / case.name)])
+    for case in EXPLAINED:
+        scenario = SCENARIOS / f"{case.name}.yaml"
+        given[case.name] = Command(["explain", str(scenario), "--save", str(folder / case.name)], exit_codes=(3,))
     return given
 
 

@@ -151,8 +151,6 @@ def proof_of(
         )
         for solved in (choice.stages if choice else ())
     )
-    if status == "infeasible":
-        second_route = "a second route (filtering of all rows, or the solver without presolve) agrees"
     return Proof(
         status=status,
         stages=stages,

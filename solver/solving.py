@@ -24,7 +24,7 @@ from .conditions import limits_of, structural_of
 from .costs.grid import make_grid
 from .degrees import legal_strategies
 from .errors import DisagreementError, StoppedError
-from .explanation.explain import find_conflicts
+from .explanation.explain import with_conflicts
 from .readings import compare
 from .watch import Watch
 
@@ -66,7 +66,7 @@ def _answer(scenario: Scenario, watch: Watch, say: Progress, alternatives: int, 
         plan = _solve(scenario, watch, say, alternatives)
         if plan.status == "infeasible" and conflicts:
             say("taking the conditions apart")
-            plan = plan.model_copy(update={"conflicts": find_conflicts(scenario, watch)})
+            plan = with_conflicts(plan, watch)
         return plan
     except (StoppedError, KeyboardInterrupt):
         proof = proof_of(scenario, "unknown", watch)

@@ -27,6 +27,10 @@ from .search import Search, search
 if TYPE_CHECKING:
     from ...models import ScenarioFile
 
+AGREED = (
+    "a second route agrees: rows enumerated without the demands and filtered in arithmetic hold no plan, and CP-SAT "
+    "confirms each conflict"
+)
 SHOWN = 5
 """Conflicts, and repairs, that are worked out unless all are asked for."""
 Report = Callable[[Plan | Conflict | Repair | Binding], None]
@@ -93,6 +97,8 @@ def explain(
     total = count(rows)
     wanted = total if everything else SHOWN
     told = _told(islice(conflicts(scenario, rows, watch, origin), wanted), report)
+    if told:
+        common["proof"] = plan.proof.model_copy(update={"second_route": AGREED})
     mended, left = _repairs(scenario, rows, watch, stated, apply, solved, everything, report)
     return Explanation(
         complete=rows.complete and len(told) == min(total, wanted) and not watch.over,
@@ -105,13 +111,15 @@ def explain(
     )
 
 
-def find_conflicts(scenario: Scenario, watch: Watch) -> tuple[Conflict, ...]:
-    """The first conflicts alone, for a plan that does not exist; fewer after a stop."""
+def with_conflicts(plan: Plan, watch: Watch) -> Plan:
+    """An infeasible plan with its first conflicts alone; fewer after a stop."""
     try:
-        rows = search(scenario, watch)
+        rows = search(plan.scenario, watch)
     except StoppedError:
-        return ()
-    return tuple(islice(conflicts(scenario, rows, watch), SHOWN))
+        return plan
+    found = tuple(islice(conflicts(plan.scenario, rows, watch), SHOWN))
+    proof = plan.proof.model_copy(update={"second_route": AGREED}) if found else plan.proof
+    return plan.model_copy(update={"conflicts": found, "proof": proof})
 
 
 def _told(found: Any, report: Report) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ def proposals(scenario: Scenario, found: Search, watch: Watch, stated: Stated) -
     """One for each correction that edits of the scenario can make, best first: fewest edits; then what the person set,
     then hardware, then knowledge; then the smallest change."""
     made = []
-    for mask in found.found.proved:
+    for mask in (mask for mask in found.found.masks if mask in found.found.proved):
         demands = [d for bit, d in enumerate(found.rows.demands) if mask >> bit & 1]
         if any(demand.condition.kind == "engine" for demand in demands):
             continue  # no key sets one rule of an engine aside; engines() proposes others
