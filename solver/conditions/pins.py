@@ -12,6 +12,9 @@ from ...models.strategy import DEGREES
 from .base import Condition, Facts, Limit, Variables, restrict
 from .limits import Sense, limit
 
+STATED = ", as the scenario says"
+"""How the statement of a pin ends."""
+
 
 def conditions(scenario: Scenario) -> Iterator[Condition]:
     """Pins on the degrees."""
@@ -47,7 +50,7 @@ def _pin(name: str, bound: Bound) -> Condition:
     def explain(f: Facts) -> tuple[str, str]:
         return str(bound), str(f[name])
 
-    statement, key = f"{name} {bound}, as the scenario says", f"strategy.{name}"
+    statement, key = f"{name} {bound}{STATED}", f"strategy.{name}"
     return Condition(key, statement, key, post, explain, lambda f: within(f[name], bound), "pin")
 
 
@@ -65,7 +68,7 @@ def within(values: Any, bound: Bound) -> Any:
 
 def _value_pins(name: str, bound: Bound) -> Iterator[Limit]:
     def pin(side: str, sense: Sense, value: int, allowed: tuple[int, ...] | None = None) -> Limit:
-        statement = f"{name} {bound}, as the scenario says"
+        statement = f"{name} {bound}{STATED}"
         key = f"strategy.{name}"
         return limit(f"{key}{side}", statement, key, name, sense, value, lambda x: f"{x:,.0f}", allowed, "pin")
 

@@ -63,6 +63,8 @@ def _values(found: Search, demands: Sequence[Demand], members: Sequence[Member])
     if subject.best_possible is None:
         return f"{kept}, {subject.statement} cannot be kept"
     load = "".join(f"; {fact.statement} ({fact.id})" for fact in facts_of(found.rows.scenario) if _loads(fact, demands))
+    if subject.id.startswith(("strategy.", "rules.", "engine.", "gpus.")):
+        return f"{kept}, {subject.asked} cannot be: the nearest is {subject.best_possible} ({subject.reached_by}){load}"
     return (
         f"{kept}, {_what(subject)} reaches {subject.best_possible} at best ({subject.reached_by}), "
         f"and {subject.asked} is asked{load}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...models import InputError, Scenario
 from ..conditions import Condition, Limit, Variables, all_conditions
+from ..conditions.pins import STATED
 
 MOST = 62
 """Demands that a mask of 64 bits can hold."""
@@ -34,6 +35,8 @@ class Demand:
     @property
     def asked(self) -> str:
         """The limit in words."""
+        if self.condition.kind == "pin":
+            return self.condition.statement.removesuffix(STATED)
         return self.condition.asked if isinstance(self.condition, Limit) else self.condition.statement
 
     def keeps(self, facts: Mapping[str, Any]) -> Any:
