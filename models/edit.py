@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_serializer
 
 from .base import Model
+from .errors import InputError
 from .hardware import Accelerator, Link
 from .scenario import Scenario
-from .units import BANDWIDTH, COMPUTE, DURATION, Dimension, parse
+from .units import BANDWIDTH, COMPUTE, DURATION, MEMORY, Dimension, parse
 
 
 class Edit(Model):
@@ -23,46 +24,103 @@ class Edit(Model):
     before: Any = Field(default=None, alias="from", description="null: nothing stood there")
     after: Any = Field(default=None, alias="to", description="null: the key is removed")
 
+    @model_serializer(mode="plain")
+    def _from_to(self) -> dict[str, Any]:
+        """By alias always; pydantic has an option for it only from 2.11 on."""
+        return {"key": self.key, "from": self.before, "to": self.after}
+
+
+Path_ = tuple[str, ...]
+_SHORT = {
+    ("requirements", "throughput"): "tokens",
+    ("requirements", "throughput_per_gpu"): "tokens",
+    ("hardware", "gpus"): "max",
+    ("hardware", "accelerator", "compute"): "bf16",
+}
+"""Keys whose scalar is short for a mapping with this one key."""
+
 
 def edited(data: dict[str, Any], edits: Sequence[Edit], scenario: Scenario) -> dict[str, Any]:
-    """A copy of a scenario's raw data (of which `scenario` is the reading) with the edits made."""
+    """A copy of a scenario's raw data (of which `scenario` is the reading) with the edits made. Raises InputError."""
     data = copy.deepcopy(data)
     for edit in edits:
-        _set(data, edit.key.split("."), edit.after, scenario)
+        if (change := resolved(data, edit, scenario)) is not None:
+            (*parents, last), value = change
+            node = data
+            for step in parents:
+                node = node[step]
+            if value is None:
+                del node[last]
+            else:
+                node[last] = value
     return data
 
 
-def _set(data: dict[str, Any], path: list[str], value: Any, scenario: Scenario) -> None:
+def resolved(data: dict[str, Any], edit: Edit, scenario: Scenario) -> tuple[Path_, Any] | None:
+    """Where in raw data an edit writes and what (None: remove); None if nothing is to be done.
+
+    All parents of the place exist: absent ones are part of the value, and so is what a shorthand was short for.
+    """
+    path, value, node = tuple(edit.key.split(".")), copy.deepcopy(edit.after), data
+    for depth, step in enumerate(path[:-1], start=1):
+        inner, here, rest = node.get(step), path[:depth], path[depth:]
+        if isinstance(inner, dict):
+            node = inner
+        elif inner is None:
+            return None if value is None else (here, _put({}, rest, value))
+        elif rest == (_SHORT.get(here),):
+            return here, value
+        else:
+            return here, _put(_spelled_out(here, inner, rest[0], scenario), rest, value)
+    if value is None:
+        return (_emptied(data, path), None) if path[-1] in node else None
+    return path, value
+
+
+def _put(data: dict[str, Any], path: Path_, value: Any) -> dict[str, Any]:
     node = data
-    for depth, step in enumerate(path[:-1]):
-        inner = node.get(step)
-        if path[: depth + 1] == ["hardware", "accelerator"] and not isinstance(inner, dict):
-            node[step] = _written_out(scenario.hardware.accelerator, value)
-            return
-        if inner is None:
-            if value is None:
-                return
-            inner = node[step] = {}
-        elif not isinstance(inner, dict):  # "throughput: 100 tokens/s" is short for {tokens: …}
-            if value is None:
-                del node[step]
-            else:
-                node[step] = value
-            return
-        node = inner
+    for step in path[:-1]:
+        node = node.setdefault(step, {})
     if value is None:
         node.pop(path[-1], None)
     else:
         node[path[-1]] = value
+    if path == ("memory",) and data.get("id"):
+        data |= _resized(data, value)
+    return data
 
 
-def _written_out(card: Accelerator, memory: str) -> dict[str, Any]:
-    """A card of the catalog as a description with another memory, in units that a file needs."""
+def _emptied(data: dict[str, Any], path: Path_) -> Path_:
+    """What to remove instead of a key that is the only one of its mapping."""
+    nodes = [data]
+    for step in path[:-1]:
+        nodes.append(nodes[-1][step])
+    while len(path) > 1 and len(nodes[len(path) - 1]) == 1:
+        path = path[:-1]
+    return path
+
+
+def _spelled_out(path: Path_, value: Any, wanted: str, scenario: Scenario) -> dict[str, Any]:
+    """The mapping that a value at a path is short for."""
+    if path == ("hardware", "accelerator"):
+        # A description's own links would hide those that knowledge lays over every card.
+        replaced = {f"{name}_link" for name in ("node", "network") if f"links.{name}" in scenario.knowledge}
+        return _written_out(scenario.hardware.accelerator, replaced - {wanted})
+    if path in _SHORT:
+        return {_SHORT[path]: value}
+    if path[0] in ("strategy", "workload") and len(path) == 2 and isinstance(value, (int, list)):
+        return {"any_of": value} if isinstance(value, list) else {"min": value, "max": value}
+    key = ".".join(path)
+    raise InputError(f"{key} is {str(value)[:60]!r}; '{wanted}' cannot be changed in it", help=f"change {key} itself")
+
+
+def _written_out(card: Accelerator, leave_out: Set[str]) -> dict[str, Any]:
+    """A card of the catalog as a description, in units that a file needs."""
     data: dict[str, Any] = {
-        "id": f"{card.id}-{memory.replace(' ', '').lower()}",
-        "name": f"{card.name} with {memory}",
-        **({"vendor": card.vendor} if card.vendor else {}),
-        "memory": memory,
+        "id": card.id,
+        "name": card.name,
+        "vendor": card.vendor,
+        "memory": _text(card.memory, MEMORY, "B"),
         "memory_bandwidth": _text(card.memory_bandwidth, BANDWIDTH, "GB/s"),
         "compute": {
             number: _text(rate, COMPUTE, "TFLOPS")
@@ -73,9 +131,20 @@ def _written_out(card: Accelerator, memory: str) -> dict[str, Any]:
         "node_link": _link(card.node_link),
         "network_link": _link(card.network_link),
         "assumed": list(card.assumed),
+        "sources": dict(card.sources),
     }
-    sources = {key: text for key, text in card.sources.items() if key != "memory"}
-    return {**data, **({"sources": sources} if sources else {})}
+    return {key: value for key, value in data.items() if value not in (None, {}) and key not in leave_out}
+
+
+def _resized(card: dict[str, Any], memory: str) -> dict[str, Any]:
+    """What names a card, for the same one with another memory: nobody published it."""
+    found = {
+        "id": f"{card['id']}-{memory.replace(' ', '').lower()}",
+        "name": f"{card.get('name', card['id'])} with {memory}",
+        "assumed": [figure for figure in card.get("assumed", ()) if figure != "memory"],
+    }
+    sources = {key: text for key, text in card.get("sources", {}).items() if key != "memory"}
+    return found | ({"sources": sources} if sources else {})
 
 
 def _link(link: Link) -> dict[str, Any]:
@@ -93,12 +162,16 @@ def _text(value: float, dimension: Dimension, unit: str) -> str:
 
 
 def edited_scenario(scenario: Scenario, edits: Sequence[Edit]) -> Scenario:
-    """The same edits on a scenario that stands in no file. Raises pydantic's ValidationError for what cannot be."""
-    data = edited(scenario.model_dump(), edits, scenario)
+    """The same edits on a scenario that stands in no file. Raises InputError or ValidationError for what cannot be."""
+    data = scenario.model_dump()
     if any(edit.key == "engine" for edit in edits) and (old := scenario.engine) is not None:
         # What the engine brought goes with it.
         if data["hardware"]["memory_utilization"] == old.memory_utilization:
             del data["hardware"]["memory_utilization"]
         if data["latencies"]["startup"] == old.startup:
             del data["latencies"]["startup"]
+    data = edited(data, edits, scenario)
+    card, memory = data["hardware"]["accelerator"], scenario.hardware.accelerator.memory
+    if isinstance(card, dict) and card["id"] != "inline" and card["memory"] != memory:
+        card |= _resized(card, str(card["memory"]))
     return Scenario.model_validate(data)
