@@ -6,13 +6,13 @@ import copy
 from collections.abc import Sequence, Set
 from typing import Any
 
-from pydantic import ConfigDict, Field, model_serializer
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_serializer
 
 from .base import Model
 from .errors import InputError
 from .hardware import Accelerator, Link
 from .scenario import Scenario
-from .units import BANDWIDTH, COMPUTE, DURATION, MEMORY, Dimension, parse
+from .units import BANDWIDTH, COMPUTE, DURATION, MEMORY, Dimension, parse, show_bytes
 
 
 class Edit(Model):
@@ -29,6 +29,11 @@ class Edit(Model):
         """By alias always; pydantic has an option for it only from 2.11 on."""
         return {"key": self.key, "from": self.before, "to": self.after}
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """That of the fields; the serializer's own would say no more than "object"."""
+        return handler({key: value for key, value in core_schema.items() if key != "serialization"})
+
 
 Path_ = tuple[str, ...]
 _SHORT = {
@@ -38,6 +43,8 @@ _SHORT = {
     ("hardware", "accelerator", "compute"): "bf16",
 }
 """Keys whose scalar is short for a mapping with this one key."""
+_CARD = ("hardware", "accelerator")
+_MEMORY = (*_CARD, "memory")
 
 
 def edited(data: dict[str, Any], edits: Sequence[Edit], scenario: Scenario) -> dict[str, Any]:
@@ -71,7 +78,8 @@ def resolved(data: dict[str, Any], edit: Edit, scenario: Scenario) -> tuple[Path
         elif rest == (_SHORT.get(here),):
             return here, value
         else:
-            return here, _put(_spelled_out(here, inner, rest[0], scenario), rest, value)
+            whole = _put(_spelled_out(here, inner, rest[0], scenario), rest, value)
+            return here, whole | (_resized(whole, value) if (*here, *rest) == _MEMORY and value is not None else {})
     if value is None:
         return (_emptied(data, path), None) if path[-1] in node else None
     return path, value
@@ -85,8 +93,6 @@ def _put(data: dict[str, Any], path: Path_, value: Any) -> dict[str, Any]:
         node.pop(path[-1], None)
     else:
         node[path[-1]] = value
-    if path == ("memory",) and data.get("id"):
-        data |= _resized(data, value)
     return data
 
 
@@ -102,7 +108,7 @@ def _emptied(data: dict[str, Any], path: Path_) -> Path_:
 
 def _spelled_out(path: Path_, value: Any, wanted: str, scenario: Scenario) -> dict[str, Any]:
     """The mapping that a value at a path is short for."""
-    if path == ("hardware", "accelerator"):
+    if path == _CARD:
         # A description's own links would hide those that knowledge lays over every card.
         replaced = {f"{name}_link" for name in ("node", "network") if f"links.{name}" in scenario.knowledge}
         return _written_out(scenario.hardware.accelerator, replaced - {wanted})
@@ -136,8 +142,9 @@ def _written_out(card: Accelerator, leave_out: Set[str]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value not in (None, {}) and key not in leave_out}
 
 
-def _resized(card: dict[str, Any], memory: str) -> dict[str, Any]:
+def _resized(card: dict[str, Any], memory: Any) -> dict[str, Any]:
     """What names a card, for the same one with another memory: nobody published it."""
+    memory = show_bytes(memory) if isinstance(memory, (int, float)) else str(memory)
     found = {
         "id": f"{card['id']}-{memory.replace(' ', '').lower()}",
         "name": f"{card.get('name', card['id'])} with {memory}",
@@ -173,5 +180,5 @@ def edited_scenario(scenario: Scenario, edits: Sequence[Edit]) -> Scenario:
     data = edited(data, edits, scenario)
     card, memory = data["hardware"]["accelerator"], scenario.hardware.accelerator.memory
     if isinstance(card, dict) and card["id"] != "inline" and card["memory"] != memory:
-        card |= _resized(card, str(card["memory"]))
+        card |= _resized(card, card["memory"])
     return Scenario.model_validate(data)

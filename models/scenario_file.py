@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .edit import Edit, edited
+from .edit import Edit, edited, resolved
 from .errors import Place
 from .knowledge import files_of, lay_under, load_knowledge
 from .reading import named, validated
 from .reading.tree import Path_, Tree, read_file_tree, read_text_tree
 from .scenario import Scenario
+from .yaml_text import YamlText, written
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,12 @@ class ScenarioFile:
         """Read a file with knowledge files or folders under it. Raises InputError with the file and line."""
         tree, paths = read_file_tree(Path(path)), tuple(Path(each) for each in knowledge)
         return cls(tree, paths, _scenario(tree, paths))
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        assert self.tree.file is not None
+        return self.tree.file
 
     def place(self, key: str) -> tuple[Place, bool]:
         """Where a dotted key stands, and whether it stands there: else where it would."""
@@ -85,7 +90,7 @@ class ScenarioFile:
 
     @property
     def _suffix(self) -> str:
-        return self.tree.file.suffix.lower() if self.tree.file else ""
+        return self.path.suffix.lower()
 
     def text(self, edits: Sequence[Edit], folder: Path) -> str:
         """The changed file, to be written in a folder; comments and layout of YAML are kept.
@@ -96,7 +101,7 @@ class ScenarioFile:
             data = self._moved(self._changed(edits).data, folder)
             text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
         elif self._suffix in (".md", ".markdown"):
-            text = _plain_yaml(self._moved(self._changed(edits).data, folder))
+            text = written(self._moved(self._changed(edits).data, folder))
         else:
             text = self._round_trip(edits, folder)
         again = _scenario(read_text_tree(text, folder / f"repaired{self.suffixes[0]}"), self.knowledge)
@@ -105,25 +110,22 @@ class ScenarioFile:
         return text
 
     def _round_trip(self, edits: Sequence[Edit], folder: Path) -> str:
-        from ruamel.yaml import YAML
-
-        source = "\n".join(self.tree.lines) + "\n"
-        yaml = YAML()
-        yaml.preserve_quotes = True
-        yaml.width = 4096
-        if (item := re.search(r"^\S[^\n]*:[ ]*\n((?:[ ]*#[^\n]*\n)*)([ ]*)- ", source, re.MULTILINE)) is not None:
-            yaml.indent(mapping=2, sequence=len(item[2]) + 2, offset=len(item[2]))
-        data = self._moved(edited(yaml.load(source), edits, self.scenario), folder)
-        stream = io.StringIO()
-        yaml.dump(data, stream)
-        return stream.getvalue()
+        text = YamlText("\n".join(self.tree.lines) + "\n")
+        for edit in edits:
+            if (change := resolved(text.data, edit, self.scenario)) is not None:
+                text.change(*change)
+        if (model := self._moved(text.data, folder).get("model")) != text.data.get("model"):
+            text.change(("model",), model)
+        return str(text)
 
     def _moved(self, data: dict[str, Any], folder: Path) -> dict[str, Any]:
-        """The path of a config.json is relative to the file that names it."""
-        model, home = data.get("model"), self.tree.file
+        """A copy, in which the path of a config.json is relative to the folder."""
+        model = data.get("model")
         a_file = isinstance(model, str) and ("/" in model or model.endswith(".json")) and not Path(model).is_absolute()
-        if a_file and home is not None:
-            data["model"] = Path(os.path.relpath(home.parent / str(model), folder)).as_posix()
+        if a_file:
+            moved = Path(os.path.relpath(self.path.parent / str(model), folder)).as_posix()
+            # A / tells a path from the id of a catalog's model.
+            data = {**data, "model": moved if "/" in moved or moved.endswith(".json") else f"./{moved}"}
         return data
 
 
@@ -131,12 +133,6 @@ def _conditions(scenario: Scenario) -> Scenario:
     """Without what follows from the place of the file: its name, and the path to a config.json."""
     model = scenario.model.model_copy(update={"sources": {}})
     return scenario.model_copy(update={"name": "", "model": model})
-
-
-def _plain_yaml(data: dict[str, Any]) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
 
 
 def _scenario(tree: Tree, knowledge: Sequence[Path]) -> Scenario:

@@ -32,24 +32,31 @@ def contradictions(scenario: Scenario) -> tuple[Contradiction, ...]:
 
 def _too_many_gpus(scenario: Scenario) -> Iterator[Contradiction]:
     """Pinned degrees and engines whose product is more than there are GPUs."""
-    most, bounds = scenario.hardware.gpu_range.max, scenario.strategy
     least = {}
-    for name in ("engines", *DEGREES[:4]):
-        bound = getattr(bounds, name)
+    for name in ("engines", *DEGREES):
+        bound = getattr(scenario.strategy, name)
         values = [value for value in (bound.min, bound.any_of and min(bound.any_of)) if value] if bound else []
         if values and max(values) > 1:
             least[name] = max(values)
-    # Of the pins, the fewest that are too many already.
-    chosen: list[str] = []
+    for stage in (("tensor", "context", "data"), ("expert", "expert_tensor")):  # both products are the GPUs of a stage
+        pinned = {name: least[name] for name in ("engines", "pipeline", *stage) if name in least}
+        found = _fewest(scenario, pinned)
+        if found is not None:
+            yield found
+            return
+
+
+def _fewest(scenario: Scenario, least: dict[str, int]) -> Contradiction | None:
+    """Of the pins, the fewest that are too many already."""
+    most, chosen = scenario.hardware.gpu_range.max, list[str]()
     for name in sorted(least, key=lambda name: -least[name]):
         chosen.append(name)
         if (product := math.prod(least[each] for each in chosen)) > most:
             words = " × ".join(f"{least[each]} ({each})" for each in chosen)
             ids = tuple(_pin_id(scenario, each) for each in chosen)
-            yield Contradiction(
-                ("gpus.available", *ids), f"{words} are at least {product:,} GPUs, and you allow {most:,}"
-            )
-            return
+            because = f"{words} are at least {product:,} GPUs, and you allow {most:,}"
+            return Contradiction(("gpus.available", *ids), because)
+    return None
 
 
 def _pin_id(scenario: Scenario, name: str) -> str:

@@ -10,7 +10,7 @@ from shardwise.models import Scenario
 from shardwise.solver import explain, solve
 from shardwise.solver.explanation.arithmetic import contradictions
 
-from ...builders import CHAT, DENSE, models, scenario, workloads
+from ...builders import CHAT, DENSE, EXPERTS, models, scenario, workloads
 
 
 @st.composite
@@ -52,6 +52,12 @@ def test_pinned_degrees_beyond_the_machine() -> None:
     # 4 · 2 · 2 = 16 > 8; 4 · 2 alone would fit.
     [one] = contradictions(scenario(gpus=8, strategy={"engines": 2, "tensor": 4, "pipeline": {"min": 2}}))
     assert set(one.ids) == {"gpus.available", "strategy.engines", "strategy.tensor", "strategy.pipeline"}
+
+
+def test_experts_beyond_the_machine() -> None:
+    [one] = contradictions(scenario(EXPERTS, gpus=4, strategy={"expert": 4, "expert_tensor": 2}))
+    assert one.ids == ("gpus.available", "strategy.expert", "strategy.expert_tensor")
+    assert one.because == "4 (expert) × 2 (expert_tensor) are at least 8 GPUs, and you allow 4"
 
 
 def test_weights_beyond_all_cards() -> None:
