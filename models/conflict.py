@@ -28,6 +28,7 @@ class Member(Model):
         description="best value with the conflict's other members kept; null: not found in the time given"
     )
     reached_by: str | None = Field(description="a strategy that reaches it")
+    breaks: tuple[str, ...] = Field(default=(), description="conditions outside the conflict that this strategy breaks")
     best_with_all: str | None = Field(
         default=None, description="best value with all other conditions kept too; null: no strategy keeps them all"
     )

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_serializer
 
 from .base import Model
+from .constants import Latencies
 from .errors import InputError
-from .hardware import Accelerator, Link
+from .hardware import Accelerator, Hardware, Link
 from .scenario import Scenario
 from .units import BANDWIDTH, COMPUTE, DURATION, MEMORY, Dimension, parse, show_bytes
 
@@ -171,11 +172,13 @@ def _text(value: float, dimension: Dimension, unit: str) -> str:
 def edited_scenario(scenario: Scenario, edits: Sequence[Edit]) -> Scenario:
     """The same edits on a scenario that stands in no file. Raises InputError or ValidationError for what cannot be."""
     data = scenario.model_dump()
-    if any(edit.key == "engine" for edit in edits) and (old := scenario.engine) is not None:
-        # What the engine brought goes with it.
-        if data["hardware"]["memory_utilization"] == old.memory_utilization:
+    if any(edit.key == "engine" for edit in edits):
+        # What the engine brought, or what counts without one, goes with it.
+        old = scenario.engine
+        share = old.memory_utilization if old else Hardware.model_fields["memory_utilization"].default
+        if data["hardware"]["memory_utilization"] == share:
             del data["hardware"]["memory_utilization"]
-        if data["latencies"]["startup"] == old.startup:
+        if data["latencies"]["startup"] == (old.startup if old else Latencies().startup):
             del data["latencies"]["startup"]
     data = edited(data, edits, scenario)
     card, memory = data["hardware"]["accelerator"], scenario.hardware.accelerator.memory

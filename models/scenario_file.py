@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from .reading import named, validated
 from .reading.tree import Path_, Tree, read_file_tree, read_text_tree
 from .scenario import Scenario
 from .yaml_text import YamlText, written
+
+_NOT_PLAIN = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Characters that JSON may hold as they are, but YAML, as which it is read, may not."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +104,27 @@ class ScenarioFile:
         """
         if self._suffix == ".json":
             data = self._moved(self._changed(edits).data, folder)
-            text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+            text = (
+                _NOT_PLAIN.sub(lambda at: f"\\u{ord(at[0]):04x}", json.dumps(data, ensure_ascii=False, indent=2)) + "\n"
+            )
         elif self._suffix in (".md", ".markdown"):
             text = written(self._moved(self._changed(edits).data, folder))
         else:
             text = self._round_trip(edits, folder)
-        again = _scenario(read_text_tree(text, folder / f"repaired{self.suffixes[0]}"), self.knowledge)
-        if _conditions(again) != _conditions(self.edited(edits)):
+        again, meant = read_text_tree(text, folder / f"repaired{self.suffixes[0]}"), self._changed(edits)
+        same_name = again.data.get("name") == meant.data.get("name")
+        if not same_name or _conditions(_scenario(again, self.knowledge)) != _conditions(self.edited(edits)):
             raise RuntimeError("the changed scenario would be read as something else; nothing was written")
         return text
 
     def _round_trip(self, edits: Sequence[Edit], folder: Path) -> str:
-        text = YamlText("\n".join(self.tree.lines) + "\n")
+        from ruamel.yaml.error import YAMLError
+
+        try:
+            text = YamlText("\n".join(self.tree.lines) + "\n")
+        except YAMLError:  # it refuses tabs between key and value, which YAML allows
+            first = takewhile(lambda line: line.startswith("#"), self.tree.lines)
+            return "".join(f"{line}\n" for line in first) + written(self._moved(self._changed(edits).data, folder))
         for edit in edits:
             if (change := resolved(text.data, edit, self.scenario)) is not None:
                 text.change(*change)

@@ -2,8 +2,9 @@
 
 ruamel.yaml hangs the comment below an entry on that entry. So it would go with an entry that is replaced or removed,
 and an entry added at the end would stand below it; here such comments are moved. It also joins the lines of a mapping
-in braces; so sections in which nothing was changed are taken from the source. What is lost: comments between braces of
-a changed section.
+in braces; so sections in which nothing was changed are taken from the source. What stands above the mark of a
+document's begin, or below that of its end, it drops; it is not shown that. What is lost: comments between braces of a
+changed section.
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ from .reading.tree import read_text_tree
 
 _SHORT = 100
 """Characters of a new mapping or list that are written on one line."""
+_HEAD = re.compile(r"(?:[^\n]*\n)*?---[ \t]*(?:#[^\n]*)?\n")
+_TAIL = re.compile(r"^\.\.\.(?:\s.*)?\Z", re.MULTILINE | re.DOTALL)
 
 
 class YamlText:
-    """A YAML text that is being changed. `data` is what it holds."""
+    """A YAML text that is being changed. `data` is what it holds. Raises YAMLError for tabs between key and value."""
 
     def __init__(self, source: str) -> None:
+        head, tail = _HEAD.match(source), _TAIL.search(source)
+        self._head, self._tail = head[0] if head else "", tail[0] if tail else ""
+        source = source[len(self._head) : len(source) - len(self._tail)]
         self._yaml = _yaml()
         self._yaml.preserve_quotes = True
         self._yaml.explicit_start = bool(re.search(r"^---", source, re.MULTILINE)) or None
@@ -55,7 +61,7 @@ class YamlText:
     def __str__(self) -> str:
         stream = io.StringIO()
         self._yaml.dump(self.data, stream)
-        return _restored(self._source, stream.getvalue(), self._changed)
+        return self._head + _restored(self._source, stream.getvalue(), self._changed) + self._tail
 
 
 def written(data: dict[str, Any]) -> str:

@@ -122,11 +122,11 @@ def explain(
         endings = " or ".join(conditions.suffixes)
         raise InputError(f"--out {out}: the repaired scenario is written as {endings}", help=f"name it …{endings[:5]}")
     target = None if out is None else new_file(out)
-    folder = save_folder(save)
+    folder, stop = save_folder(save), output.stop_on_signals()  # before what takes long to import
     from .explaining import Wanted, explain_and_save
 
     wanted = Wanted(everything or (repair or 0) > 5, most_gpus, repair, target)
-    raise typer.Exit(explain_and_save(conditions, folder, budget=seconds, wanted=wanted))
+    raise typer.Exit(explain_and_save(conditions, folder, budget=seconds, stop=stop, wanted=wanted))
 
 
 @app.command()

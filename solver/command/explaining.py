@@ -61,8 +61,9 @@ def explain_and_save(
     if found.status == "unknown":
         print(json.dumps({"status": "unknown"}))
         return EXIT_CODES["unknown"]
+    chosen = _chosen(found, wanted)
     paths = save_explanation(found, folder)
-    written = _apply(file, found, wanted)
+    written = _apply(file, chosen, wanted)
     for kind, path in (paths | written).items():
         say(f"  {kind}: {path}")
     print(json.dumps(_summary(found, paths | written), ensure_ascii=False))
@@ -102,15 +103,21 @@ class _Told:
         say(closing_text(found))
 
 
-def _apply(file: ScenarioFile, found: Explanation, wanted: Wanted) -> dict[str, str]:
-    """Write the scenario with the repair that was asked for. Raises InputError if there is none of that number."""
-    if wanted.repair is None or wanted.out is None:
-        return {}
+def _chosen(found: Explanation, wanted: Wanted) -> Repair | None:
+    """The repair that was asked for. Raises InputError, before anything is written, if there is none of that number."""
+    if wanted.repair is None:
+        return None
     if wanted.repair > len(found.repairs):
         there = f"there are {len(found.repairs)}" if found.repairs else "there is none"
         why = "the scenario has a plan as it stands" if found.headline else there
         raise InputError(f"no repair number {wanted.repair}: {why}")
-    chosen = found.repairs[wanted.repair - 1]
+    return found.repairs[wanted.repair - 1]
+
+
+def _apply(file: ScenarioFile, chosen: Repair | None, wanted: Wanted) -> dict[str, str]:
+    """Write the scenario with a repair."""
+    if chosen is None or wanted.out is None:
+        return {}
     write_text(wanted.out, file.text(chosen.edits, wanted.out.parent))
     say(f"wrote {wanted.out}: {'; '.join(edit_text(edit) for edit in chosen.edits)}")
     return {"repaired": str(wanted.out)}

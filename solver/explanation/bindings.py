@@ -9,6 +9,7 @@ import numpy as np
 from ...models import GpuRange, Plan, Scenario
 from ...models.edit import Edit
 from ...models.explanation import Binding, Effect
+from ...models.units import show_bytes
 from ..choice.objective import stages_of
 from ..choice.screen import screen
 from ..choice.table import best_row
@@ -113,7 +114,7 @@ def _steps(scenario: Scenario, demand: Demand, stated: Stated) -> Iterator[tuple
         card = hardware.accelerator.memory
         yield (
             "1 GB more on each card",
-            (Edit(key="hardware.accelerator.memory", before=written(card, "1 GB"), after=written(card + 1e9, "1 GB")),),
+            (Edit(key="hardware.accelerator.memory", before=show_bytes(card), after=written(card + 1e9, "1 GB")),),
         )
     elif demand.id == "gpus.minimum" and hardware.use_all_gpus:
         yield "GPUs may stay idle", (Edit(key="hardware.use_all_gpus", before=True, after=False),)

@@ -19,6 +19,7 @@ from ..conditions import Condition, Limit
 from ..costs import Candidates
 from ..errors import DisagreementError, StoppedError
 from ..watch import Watch
+from ..writing.text import plural
 from .arithmetic import Contradiction
 from .because import because
 from .demands import Demand, demands_of, facts_of
@@ -152,14 +153,16 @@ def _confirm(scenario: Scenario, found: Search, conflict: int, rows: tuple[Candi
 def _member(scenario: Scenario, found: Search, conflict: int, bit: int, watch: Watch, origin: Origin) -> Member:
     demand, own = found.rows.demands[bit], 1 << bit
     everything = (1 << len(found.rows.demands)) - 1
-    best, reached = _best(scenario, found, demand, conflict & ~own, watch)
+    best, row = _best(scenario, found, demand, conflict & ~own, watch)
     with_all = _best(scenario, found, demand, everything & ~own, watch)[0]
+    outside = 0 if row is None else int(found.rows.masks[row]) & ~conflict
     return Member(
         id=demand.id,
         statement=demand.condition.statement,
         asked=demand.asked,
         best_possible=best,
-        reached_by=reached,
+        reached_by=None if row is None else describe(found, row),
+        breaks=tuple(found.rows.demands[other].id for other in _bits(outside)),
         best_with_all=with_all,
         needed="proved" if _needed(found, conflict, bit) else "possible",
         source=origin(demand.condition.key),
@@ -168,8 +171,8 @@ def _member(scenario: Scenario, found: Search, conflict: int, bit: int, watch: W
 
 def _best(
     scenario: Scenario, found: Search, demand: Demand, others: int, watch: Watch
-) -> tuple[str | None, str | None]:
-    """(value, strategy) nearest to what a demand asks among the rows that keep the others."""
+) -> tuple[str | None, int | None]:
+    """(value, row) nearest to what a demand asks among the rows that keep the others."""
     rows, way = found.rows, loosening(demand, scenario)
     kept = np.flatnonzero(rows.masks & others == 0)
 
@@ -180,11 +183,11 @@ def _best(
     if nearest is None:
         return None, None
     row = nearest[0]
-    return way.reached(rows.part(row)), describe(found, row)
+    return way.reached(rows.part(row)), row
 
 
 def describe(found: Search, row: int) -> str:
-    """A row in short: TP8·PP2 × 4 on 64 GPUs."""
+    """A row in short: TP8·PP2, 4 engines on 64 GPUs."""
     one = found.rows.exact(np.array([row]))
     engines, gpus = int(one.engines[0]), int(one.gpus_used[0])
-    return f"{strategy_of(one, 0).describe()} × {engines} on {gpus:,} GPU{'s' if gpus > 1 else ''}"
+    return f"{strategy_of(one, 0).describe()}, {plural(engines, 'engine')} on {plural(gpus, 'GPU')}"

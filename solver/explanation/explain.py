@@ -97,14 +97,16 @@ def explain(
     total = count(rows)
     wanted = total if everything else SHOWN
     told = _told(islice(conflicts(scenario, rows, watch, origin), wanted), report)
-    if told:
+    if not told:
+        told = _told(_by_hand(scenario, origin), report)
+    else:
         common["proof"] = plan.proof.model_copy(update={"second_route": AGREED})
     mended, left = _repairs(scenario, rows, watch, stated, apply, solved, everything, report)
     return Explanation(
         complete=rows.complete and len(told) == min(total, wanted) and not watch.over,
         searched=_searched(rows),
         conflicts=told,
-        conflicts_left=total - len(told),
+        conflicts_left=max(0, total - len(told)),
         repairs=mended,
         repairs_left=left,
         **common,
@@ -161,5 +163,6 @@ def _by_hand(scenario: Scenario, origin: Callable[[str], Source]) -> tuple[Confl
 
 
 def _searched(rows: Search) -> str:
-    text = f"all {len(rows.rows.grid):,} priced combinations on up to {rows.gpus:,} GPUs that the facts allow"
+    enough = f" ({rows.enough})" if rows.enough else ""
+    text = f"all {len(rows.rows.grid):,} combinations on up to {rows.gpus:,} GPUs{enough} that the model's shapes allow"
     return text if rows.complete else f"{text}; not all were decided in the time given"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...models import Bound, GpuRange, Scenario
 from ...models.edit import Edit
-from ...models.units import BANDWIDTH, COMPUTE, DURATION, MEMORY, REQUEST_RATE, TOKEN_RATE, parse
+from ...models.units import BANDWIDTH, COMPUTE, DURATION, MEMORY, REQUEST_RATE, TOKEN_RATE, parse, show_bytes
 from ..conditions import Limit
 from ..conditions.limits import SLACK
 from ..conditions.pins import within
@@ -198,7 +198,7 @@ def _memory(scenario: Scenario, limit: Limit) -> Loosening:
             key = "hardware.memory_utilization"
             return (Edit(key=key, before=_percent(stated(key), share), after=f"{value[1] * 100:.4g} %"),)
         key = "hardware.accelerator.memory"
-        return (Edit(key=key, before=written(card, "1 GB"), after=written(value[0], "1 GB")),)
+        return (Edit(key=key, before=show_bytes(card), after=written(value[0], "1 GB")),)
 
     return Loosening(
         1,

@@ -25,6 +25,8 @@ class Search:
     gpus: int = 0
     """Rows use up to so many GPUs."""
     complete: bool = False
+    enough: str = ""
+    """Why no more GPUs were tried, where they could have been."""
 
     def bit(self, id: str) -> int:
         """The mask of one demand."""
@@ -46,7 +48,7 @@ def search(scenario: Scenario, watch: Watch, most: int | None = None) -> Search:
     found.found = corrections(found.rows, watch)
     more_gpus = found.bit("gpus.available")
     if any(found.bit(one.ids[0]) in found.found.proved for one in contradictions(scenario) if len(one.ids) == 1):
-        most = there  # by arithmetic every row breaks this one, on any number of GPUs
+        most, found.enough = there, "by arithmetic the same conflict stands on any number"
     while not found.found.open and found.gpus < most and not covered(more_gpus, found.found.masks):
         larger = min(most, 4 * found.gpus)
         larger = most if 2 * larger > most else larger
@@ -57,5 +59,7 @@ def search(scenario: Scenario, watch: Watch, most: int | None = None) -> Search:
             return found
         more = corrections(rows, watch, found.found)
         found = Search(rows, more, larger)
+    if not found.enough and found.gpus < most:
+        found.enough = "so many alone are enough"
     found.complete = not found.found.open
     return found

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...models.conflict import Conflict, Source
+from ...models.conflict import Conflict, Member, Source
 from ...models.edit import Edit
 from ...models.explanation import Binding, Explanation, Repair
 from ..readings import flips
 from .readings_md import readings_section
 from .text import bullets, plural, section, table
+
+ORDER = "fewest edits, then what you set before hardware before knowledge, then the smallest change"
 
 
 def explanation_json(explanation: Explanation) -> str:
@@ -29,9 +31,10 @@ def conflict_text(number: int, conflict: Conflict) -> str:
         lines += [f"  --> {_where(member.source)}", f"   | {member.id}: {member.statement}{possible}"]
         if member.best_possible is not None:
             others = "under the others" if len(conflict.members) > 1 else "whatever else gives way"
-            lines.append(f"   | best possible {others}: {member.best_possible} ({member.reached_by})")
-        if member.best_with_all not in (None, member.best_possible):
-            lines.append(f"   | best with every other condition kept: {member.best_with_all}")
+            lines.append(f"   | best possible {others}: {member.best_possible} ({_reached(member)})")
+        if member.breaks:
+            best = member.best_with_all or "no strategy keeps them all"
+            lines.append(f"   | with every other condition kept: {best}")
     return "\n".join([*lines, f"   = because {conflict.because}"])
 
 
@@ -39,6 +42,12 @@ def _title(conflict: Conflict) -> str:
     if len(conflict.members) == 1:
         return f"no strategy keeps {conflict.members[0].id}"
     return f"no strategy keeps these {len(conflict.members)} conditions together"
+
+
+def _reached(member: Member) -> str:
+    """The strategy that reaches the best value, and what else it would break."""
+    breaks = f"; it breaks {', '.join(member.breaks)}" if member.breaks else ""
+    return f"{member.reached_by}{breaks}"
 
 
 def _where(source: Source) -> str:
@@ -92,12 +101,17 @@ def _place(source: Source) -> str:
 def closing_text(explanation: Explanation) -> str:
     """What a terminal shows after the conflicts, repairs and conditions."""
     lines = []
+    if explanation.repairs:
+        lines.append(f"note: repairs stand in this order: {ORDER}")
+    if any(edit.key.startswith("hardware.gpus") for repair in explanation.repairs for edit in repair.edits):
+        lines.append("note: --most-gpus N shows what else must give way where no more than N GPUs can be had")
+    way_out = "--all works them out" if explanation.complete else "the time ended"
     if explanation.conflicts_left:
-        lines.append(f"note: {plural(explanation.conflicts_left, 'further conflict')}; --all works them out")
+        lines.append(f"note: {plural(explanation.conflicts_left, 'conflict')} not shown; {way_out}")
     if explanation.repairs_left:
-        lines.append(f"note: {plural(explanation.repairs_left, 'further set')} of edits not solved; --all solves them")
+        lines.append(f"note: {plural(explanation.repairs_left, 'set')} of edits not solved; {way_out}")
     if not explanation.complete:
-        lines.append("note: the time ended before everything was decided; give a larger --budget")
+        lines.append("note: the time ended before everything was told; give a larger --budget")
     lines.append(f"note: searched {explanation.searched}")
     return "\n".join(lines)
 
@@ -131,7 +145,7 @@ def _conflict_section(number: int, conflict: Conflict) -> str:
             m.id + (" (possibly not needed)" if m.needed == "possible" else ""),
             m.asked,
             m.best_possible or "",
-            m.reached_by or "",
+            _reached(m) if m.reached_by else "",
             m.best_with_all or "none",
             _where(m.source),
         )
@@ -152,7 +166,7 @@ def _repairs_section(explanation: Explanation) -> str:
         for number, repair in enumerate(explanation.repairs, 1)
     ]
     text = (
-        "Each was applied and solved; a number one step tighter fails. "
+        f"Each was applied and solved; a number one step tighter fails. In this order: {ORDER}. "
         "`shardwise explain SCENARIO --apply N --out FILE` writes the repaired scenario."
     )
     return section("Repairs", text, table(("N", "edit", "plan then"), rows))

@@ -136,6 +136,11 @@ def test_another_engine_brings_its_own_defaults() -> None:
         assert (found.latencies, found.engine) == (expected.latencies, expected.engine)
 
 
+def test_a_first_engine_brings_its_defaults_too() -> None:
+    for engine in ("vllm", "sglang", "trtllm"):
+        assert edited_scenario(read(DATA), [Edit(key="engine", after=engine)]) == read({**DATA, "engine": engine})
+
+
 def test_an_edit_beside_that_of_the_engine_counts() -> None:
     scene = read({**DATA, "engine": "vllm"})
     share = Edit(key="hardware.memory_utilization", after="80 %")

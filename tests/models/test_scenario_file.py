@@ -163,3 +163,27 @@ def test_markdown_is_written_as_yaml_that_means_the_same(tmp_path: Path) -> None
     text = file.text([Edit(key="requirements.ttft", after="1 s")], tmp_path)
     assert write(tmp_path, text, "t.yaml").scenario.requirements.ttft == 1.0 and file.suffixes[0] == ".yaml"
     assert file.path == tmp_path / "1e3.md"
+
+
+def test_tabs_between_key_and_value_cost_the_comments_but_the_first(tmp_path: Path) -> None:
+    file = write(tmp_path, "# site\n# two\n" + TEXT.replace("1_000", "1000").replace("hardware: ", "hardware:\t"))
+    text = file.text([Edit(key="hardware.gpus", after=72)], tmp_path)
+    assert text.startswith("# site\n# two\n# what we have\nhardware: {accelerator: h200-sxm, gpus: 72}\n")
+    assert write(tmp_path, text, "t.yaml").scenario.hardware.gpus == 72
+
+
+def test_a_stated_name_is_read_back_too(tmp_path: Path) -> None:
+    names = ["yes", "0o17", "12:30", "1_000", "1e3", "010", "null", " x", "a: b # c", "two\nlines", "模型 😀"]
+    for suffix in ("yaml", "json"):
+        for name in names:
+            data = {**write(tmp_path, TEXT.replace("1_000", "1000")).tree.data, "name": "old"}
+            file = write(tmp_path, json.dumps(data), f"s.{suffix}")
+            target = write(tmp_path, file.text([Edit(key="name", after=name)], tmp_path), f"t.{suffix}")
+            assert target.scenario.name == name
+
+
+def test_json_with_characters_that_yaml_refuses(tmp_path: Path) -> None:
+    data = {**write(tmp_path, TEXT.replace("1_000", "1000")).tree.data, "name": "a\u2028b\u0085c\x7f\ufeff"}
+    file = write(tmp_path, json.dumps(data), "s.json")
+    text = file.text([Edit(key="hardware.gpus", after=72)], tmp_path)
+    assert write(tmp_path, text, "t.json").scenario.name == json.loads(text)["name"] == data["name"]

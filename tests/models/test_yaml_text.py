@@ -96,3 +96,12 @@ def test_plain_data_is_read_back() -> None:
         "long": {"text": "word " * 60, "list": list(range(50)), "deep": {"a": {"b": "x" * 90}}},
     }
     assert read_text_tree(written(data)).data == data
+
+
+@pytest.mark.parametrize("head", ["# a\n# b\n\n---\n", "# a\n--- # b\n# c\n", "%YAML 1.1\n---\n", "# a\n"])
+@pytest.mark.parametrize("tail", ["", "# z\n", "...\n", "# y\n...\n# z\n"])
+def test_marks_of_the_document_and_what_stands_beyond_them_stay(head: str, tail: str) -> None:
+    text = YamlText(f"{head}a: {{b: yes}} # c\nd: 1\n{tail}")
+    text.change(("d",), 2)
+    assert str(text) == f"{head}a: {{b: yes}} # c\nd: 2\n{tail}"
+    assert read_text_tree(str(text)).data == {"a": {"b": "yes"}, "d": 2}
