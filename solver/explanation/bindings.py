@@ -21,7 +21,7 @@ from ..watch import Watch
 from ..writing.plan_md import plain_headline
 from .conflicts import Origin
 from .demands import Demand, demands_of
-from .loosening import Stated, written
+from .loosening import Stated, unit_of, written
 
 LOOSER = 0.1
 """Share by which a requirement is loosened to see what it buys."""
@@ -130,19 +130,11 @@ def _steps(scenario: Scenario, demand: Demand, stated: Stated) -> Iterator[tuple
     elif isinstance(condition, Limit):
         factor = 1 + LOOSER if condition.sense == "<=" else 1 - LOOSER
         before = stated(condition.key)
-        like = before if isinstance(before, str) else _unit_of(condition)
+        like = before if isinstance(before, str) else unit_of(condition)
         after = written(condition.bound * factor, like)
         yield f"{LOOSER:.0%} looser", (Edit(key=condition.key, before=before, after=after),)
     elif condition.kind == "engine" and scenario.engine is not None:
         yield "without the engine's rules", (Edit(key="engine", before=scenario.engine.id, after="generic"),)
-
-
-def _unit_of(limit: Limit) -> str:
-    if limit.column == "memory":
-        return "1 GB"
-    if "rate" in limit.column:
-        return "1 requests/s" if limit.column.startswith("requests") else "1 tokens/s"
-    return "1 ms"
 
 
 def _effects(plan: Plan, steps: Iterator[tuple[str, tuple[Edit, ...]]], apply: Apply, solve: Solve) -> list[Effect]:

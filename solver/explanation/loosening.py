@@ -74,7 +74,7 @@ def _requirement(limit: Limit) -> Loosening:
 
     def edits(value: float, stated: Stated) -> tuple[Edit, ...]:
         before = stated(limit.key)
-        before = before if isinstance(before, str) else written(limit.bound, _unit(limit))
+        before = before if isinstance(before, str) else written(limit.bound, unit_of(limit))
         return (Edit(key=limit.key, before=before, after=written(value, before, up=up)),)
 
     return Loosening(
@@ -87,7 +87,7 @@ def _requirement(limit: Limit) -> Loosening:
     )
 
 
-def _unit(limit: Limit) -> str:
+def unit_of(limit: Limit) -> str:
     """A value in the unit to write a limit in, where its own is not known."""
     if limit.column == "memory":
         return "1 GB"
