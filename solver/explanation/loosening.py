@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...models import Bound, GpuRange, Scenario
 from ...models.edit import Edit
-from ...models.units import BANDWIDTH, COMPUTE, DURATION, MEMORY, REQUEST_RATE, TOKEN_RATE, parse, show_bytes
+from ...models.units import DURATION, MEMORY, REQUEST_RATE, TOKEN_RATE, parse, show_bytes
 from ..conditions import Limit
 from ..conditions.limits import SLACK
 from ..conditions.pins import within
@@ -50,8 +50,8 @@ class Loosening:
     """Whether the limit is a number that can be tightened."""
 
 
-def loosening(demand: Demand, scenario: Scenario) -> Loosening:
-    """The way a demand of this scenario can give way."""
+def loosening(demand: Demand, scenario: Scenario, stated: Stated = lambda _: None) -> Loosening:
+    """The way a demand of this scenario can give way. Numbers are rounded in the units that are `stated`."""
     condition = demand.condition
     if condition.id == "gpus.available":
         return _machine(scenario)
@@ -62,19 +62,19 @@ def loosening(demand: Demand, scenario: Scenario) -> Loosening:
     if condition.kind == "pin":
         return _pin(condition.key, scenario)
     if isinstance(condition, Limit):
-        return _requirement(condition)
+        return _requirement(condition, stated(condition.key))
     return _waived(demand, scenario)
 
 
-def _requirement(limit: Limit) -> Loosening:
+def _requirement(limit: Limit, stated: Any) -> Loosening:
     up = limit.sense == "<="
+    before = stated if isinstance(stated, str) else written(limit.bound, unit_of(limit))
+    unit = _unit_size(before)
 
     def tightest(facts: Facts) -> float:
-        return _rounded(float(facts[limit.column]), up)
+        return _rounded(float(facts[limit.column]) / unit, up) * unit
 
-    def edits(value: float, stated: Stated) -> tuple[Edit, ...]:
-        before = stated(limit.key)
-        before = before if isinstance(before, str) else written(limit.bound, unit_of(limit))
+    def edits(value: float, _: Stated) -> tuple[Edit, ...]:
         return (Edit(key=limit.key, before=before, after=written(value, before, up=up)),)
 
     return Loosening(
@@ -113,14 +113,20 @@ def _rounded(value: float, up: bool) -> float:
 
 def written(value: float, like: str, *, up: bool = True) -> str:
     """An SI value in the unit of another quantity, as in "812 ms"."""
-    unit = like.lstrip("0123456789.,_+-eE ").strip()
-    for dimension in (DURATION, MEMORY, TOKEN_RATE, REQUEST_RATE, BANDWIDTH, COMPUTE):
-        if unit in dimension.units or unit.replace(" ", "") in dimension.units:
-            number = value / parse(f"1 {unit}", dimension, bare=False)
-            break
-    else:
-        raise ValueError(f"no unit in {like!r}")
-    return f"{_plain(number)} {unit}"
+    return f"{_plain(value / _unit_size(like))} {_unit_name(like)}"
+
+
+def _unit_name(quantity: str) -> str:
+    return quantity.lstrip("0123456789.,_+-eE ").strip()
+
+
+def _unit_size(quantity: str) -> float:
+    """SI value of the unit of a quantity."""
+    unit = _unit_name(quantity)
+    for dimension in (DURATION, MEMORY, TOKEN_RATE, REQUEST_RATE):
+        if unit.replace(" ", "") in dimension.units:
+            return parse(f"1 {unit}", dimension, bare=False)
+    raise ValueError(f"no unit in {quantity!r}")
 
 
 def _plain(number: float) -> str:

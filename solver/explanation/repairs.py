@@ -39,7 +39,7 @@ def proposals(scenario: Scenario, found: Search, watch: Watch, stated: Stated) -
         demands = [d for bit, d in enumerate(found.rows.demands) if mask >> bit & 1]
         if any(demand.condition.kind == "engine" for demand in demands):
             continue  # no key sets one rule of an engine aside; engines() proposes others
-        ways = [loosening(demand, scenario) for demand in demands]
+        ways = [loosening(demand, scenario, stated) for demand in demands]
         tightened = _tightened(found, mask, ways, watch)
         if tightened is None:
             continue

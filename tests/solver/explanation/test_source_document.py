@@ -52,6 +52,15 @@ def test_the_repair_is_the_best_that_there_is() -> None:
     assert solve(file.edited([tighter]), conflicts=False).status == "infeasible"
 
 
+def test_numbers_are_round_in_the_unit_that_was_used(tmp_path: Path) -> None:
+    # 82,092 tokens/s are 4.92 M tokens/min, rounded down to three digits there.
+    text = (SCENARIOS / "source-document-64-declared.yaml").read_text()
+    (tmp_path / "s.yaml").write_text(text.replace("100 tokens/ms", "6M tokens/min"))
+    file = ScenarioFile.read(tmp_path / "s.yaml")
+    [repair] = explain(file.scenario, file=file).repairs
+    assert [(edit.before, edit.after) for edit in repair.edits] == [("6M tokens/min", "4.92 M tokens/min")]
+
+
 def test_the_shapes_alone_are_enough() -> None:
     found = explained("source-document-64-from-shapes.yaml")
     assert found.status == "optimal" and not found.conflicts and found.bindings
