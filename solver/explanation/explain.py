@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ...models import Plan, Scenario
+from ...models import InputError, Plan, Scenario
 from ...models.conflict import Conflict, Source
 from ...models.edit import Edit, edited_scenario
 from ...models.explanation import Binding, Explanation, Repair
@@ -94,6 +94,8 @@ def explain(
         rows = search(scenario, watch, most_gpus)
     except StoppedError:
         return Explanation(complete=False, searched="nothing: stopped", conflicts=_by_hand(scenario, origin), **common)
+    except InputError as error:  # too many conditions to take apart; the verdict stands
+        return Explanation(complete=False, searched=f"nothing: {error.message}", **common)
     total = count(rows)
     wanted = total if everything else SHOWN
     told = _told(islice(conflicts(scenario, rows, watch, origin), wanted), report)
@@ -117,7 +119,7 @@ def with_conflicts(plan: Plan, watch: Watch) -> Plan:
     """An infeasible plan with its first conflicts alone; fewer after a stop."""
     try:
         rows = search(plan.scenario, watch)
-    except StoppedError:
+    except (StoppedError, InputError):  # too little time, or too many conditions to take apart: the verdict stands
         return plan
     found = tuple(islice(conflicts(plan.scenario, rows, watch), SHOWN))
     proof = plan.proof.model_copy(update={"second_route": AGREED}) if found else plan.proof

@@ -45,9 +45,19 @@ def proposals(scenario: Scenario, found: Search, watch: Watch, stated: Stated) -
             continue
         limits, distance = tightened
         edits = tuple(edit for way, limit in zip(ways, limits, strict=True) for edit in way.edits(limit, stated))
-        rank = (len(edits), max(way.category for way in ways), sum(way.category for way in ways), distance)
-        made.append(Proposal(edits, rank))
+        rank = (len(ways), max(way.category for way in ways), sum(way.category for way in ways), distance)
+        made.append(Proposal(_merged(edits), rank))
     return sorted(made, key=lambda one: (one.rank, [edit.key for edit in one.edits]))
+
+
+def _merged(edits: Sequence[Edit]) -> tuple[Edit, ...]:
+    """Rules that are waived stand in one list."""
+    waived = [edit for edit in edits if edit.key == "waive"]
+    if len(waived) < 2:
+        return tuple(edits)
+    ids = list(dict.fromkeys(id for edit in waived for id in edit.after))
+    whole = waived[0].model_copy(update={"after": ids})
+    return (*(edit for edit in edits if edit.key != "waive"), whole)
 
 
 def _tightened(found: Search, mask: int, ways: list[Loosening], watch: Watch) -> tuple[list[object], float] | None:

@@ -59,7 +59,7 @@ def search(scenario: Scenario, watch: Watch, most: int | None = None) -> Search:
             return found
         more = corrections(rows, watch, found.found)
         found = Search(rows, more, larger)
-    if not found.enough and found.gpus < most:
+    if not found.enough and found.gpus < most and not found.found.open:
         found.enough = "so many alone are enough"
     found.complete = not found.found.open
     return found

@@ -197,3 +197,19 @@ def test_the_answer_is_the_same_every_time() -> None:
     scene = scenario(gpus=2, card={"memory": 1e5}, requirements={"ttft": 0.01}, strategy={"tensor": 4})
     texts = {re.sub(r'"wall_s": ?[0-9.e-]+', "", explain(scene).model_dump_json(by_alias=True)) for _ in range(3)}
     assert len(texts) == 1
+
+
+def ruled(*rules: dict[str, Any]) -> Scenario:
+    return scenario(gpus=2, rules=[{"id": f"r{i}", "statement": "odd", **rule} for i, rule in enumerate(rules)])
+
+
+def test_rules_are_waived_together() -> None:
+    # A dense model has neither data nor expert ranks: both rules must go.
+    found = explain(ruled({"data": 2}, {"expert": 2}), everything=True, most_gpus=16)
+    edits = [[(edit.key, edit.after) for edit in repair.edits] for repair in found.repairs]
+    assert edits == [[("waive", ["r0", "r1"])]]
+
+
+def test_more_conditions_than_a_mask_holds_leave_the_verdict() -> None:
+    found = explain(ruled(*[{"data": 2}] * 70))
+    assert (found.status, found.complete) == ("infeasible", False) and "62 conditions" in found.searched
