@@ -10,8 +10,7 @@ from typing import Any
 from ...models.conflict import Conflict, Member, Source
 from ...models.edit import Edit
 from ...models.explanation import Binding, Explanation, Repair
-from ..readings import flips
-from .readings_md import readings_section
+from .readings_md import readings_section, warnings_of
 from .text import bullets, plural, section, table
 
 ORDER = "fewest edits, then what you set before hardware before knowledge, then the smallest change"
@@ -120,10 +119,8 @@ def explanation_markdown(explanation: Explanation) -> str:
     """The report."""
     exists = explanation.headline is not None
     title = f"What holds the plan back: {explanation.scenario.name}" if exists else _verdict(explanation)
-    flip = flips(explanation)
-    warned = [f"> **Warning.** {text}" for text in ((flip,) if flip else ()) + explanation.warnings]
     parts = [
-        section(title, *warned, explanation.headline or "", level=1),
+        section(title, *warnings_of(explanation), explanation.headline or "", level=1),
         *(_conflict_section(number, one) for number, one in enumerate(explanation.conflicts, 1)),
         _repairs_section(explanation),
         _bindings_section(explanation),

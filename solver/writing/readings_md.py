@@ -9,7 +9,7 @@ from ..readings import flips
 from .text import plural, section, show_rate, show_seconds, table
 
 
-def warnings_of(plan: Plan) -> list[str]:
+def warnings_of(plan: Plan | Explanation) -> list[str]:
     """A verdict that hangs on a reading first, then the contradictions."""
     flip = flips(plan)
     return [f"> **Warning.** {text}" for text in ((flip,) if flip else ()) + plan.warnings]
