@@ -20,17 +20,20 @@ from .transformer import Attention, Experts, FeedForward, LatentAttention, Slidi
 from .workload import Lengths, Routing, Workload
 
 if TYPE_CHECKING:
+    from .deployment import DeploymentPlan
     from .edit import Edit
     from .engine import Engine, EngineStrategy, Memory, Predictions
     from .explanation import Explanation
     from .plan import Evaluation, Plan
     from .scenario_file import ScenarioFile
+    from .table_scenario import TableScenario
 
 __all__ = [
     "Accelerator",
     "Attention",
     "Bound",
     "Compute",
+    "DeploymentPlan",
     "Edit",
     "Efficiency",
     "Engine",
@@ -59,6 +62,7 @@ __all__ = [
     "SlidingWindow",
     "Strategy",
     "StrategyBounds",
+    "TableScenario",
     "Throughput",
     "Transformer",
     "Workload",
@@ -67,9 +71,11 @@ __all__ = [
 _OUT = {
     **dict.fromkeys(("Engine", "EngineStrategy", "Memory", "Predictions"), "engine"),
     **dict.fromkeys(("Evaluation", "Plan"), "plan"),
+    "DeploymentPlan": "deployment",
     "Edit": "edit",
     "Explanation": "explanation",
     "ScenarioFile": "scenario_file",
+    "TableScenario": "table_scenario",
 }
 
 

@@ -32,6 +32,7 @@ class Efficiency(Model):
     kv_bandwidth: Share = Field(default=0.80, gt=0, le=1, description="reading the KV cache, share of peak bytes/s")
     link: Share = Field(default=0.48, gt=0, le=1, description="all-reduce, all-gather, point to point: share of link")
     exchange_link: Share = Field(default=0.80, gt=0, le=1, description="expert dispatch and combine: share of link")
+    transfer_link: Share = Field(default=0.80, gt=0, le=1, description="KV cache from prefill to decode: share of link")
     half_rows: float = Field(
         default=0.0, ge=0, le=1e6, description="rows at which a matrix reaches half its mfu; 0: no effect"
     )
@@ -103,6 +104,10 @@ SOURCES: dict[str, tuple[Provenance, str]] = {
     "efficiency.exchange_link": (
         "measured",
         "DeepEP README, normal kernels on H800: 153 of 200 and 43 of 50 GB/s",
+    ),
+    "efficiency.transfer_link": (
+        "assumed",
+        "as for the expert exchange: one-sided reads of large blocks, which the engines' KV connectors use",
     ),
     "efficiency.overlap": ("assumed", "nothing is hidden unless someone measured it"),
     "latencies.exchange": (

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from . import catalog
 from .base import Model
+from .errors import InputError
 from .units import Bytes, BytesPerSecond, FlopPerSecond, Seconds, Share
 
 Number = Literal["bf16", "fp8", "int8", "fp4"]
@@ -15,6 +16,8 @@ LARGEST_CLUSTER = 1024
 """GPUs that a scenario without `gpus` may use."""
 Gpus = Annotated[int, Field(strict=True, ge=1, le=8_192)]
 """Beyond this the enumeration would take minutes; plan such a hall as several clusters."""
+Price = Annotated[float, Field(ge=0, le=1e6)]
+"""Money per GPU-hour."""
 
 
 class Link(Model):
@@ -105,10 +108,35 @@ class GpuRange(Model):
         return self
 
 
+class Stock(Model):
+    """GPUs of one type in an inventory."""
+
+    accelerator: Accelerator = Field(description="a catalog id such as h200-sxm, or a description")
+    gpus: Gpus = Field(description="at most this many")
+    gpus_per_node: Gpus | None = Field(default=None, description="GPUs that share the node link")
+    price_per_hour: Price | None = Field(default=None, description="of one GPU, in whatever currency")
+    node_link: Link | None = Field(default=None, description="replaces the accelerator's node link")
+    network_link: Link | None = Field(default=None, description="replaces the accelerator's network link")
+
+    @field_validator("accelerator", mode="before")
+    @classmethod
+    def _from_catalog(cls, value: Any, info: ValidationInfo) -> Any:
+        return _card(value, info)
+
+
+def _card(value: Any, info: ValidationInfo) -> Any:
+    """The accelerator of a catalog id."""
+    if isinstance(value, str):
+        return Accelerator.model_validate(catalog.accelerator(value), context=info.context)
+    return value
+
+
 class Hardware(Model):
     """The cluster a deployment may use."""
 
-    accelerator: Accelerator = Field(description="a catalog id such as h200-sxm, or a description")
+    accelerator: Accelerator = Field(
+        description="a catalog id such as h200-sxm, or a description; with an inventory: its first card"
+    )
     gpus_per_node: Gpus | None = Field(
         default=None,
         description="GPUs that share the node link (the scale-up domain); absent: the accelerator's",
@@ -122,13 +150,66 @@ class Hardware(Model):
     )
     node_link: Link | None = Field(default=None, description="replaces the accelerator's node link")
     network_link: Link | None = Field(default=None, description="replaces the accelerator's network link")
+    price_per_hour: Price | None = Field(default=None, description="of one GPU, in whatever currency")
+    inventory: tuple[Stock, ...] = Field(
+        default=(), max_length=8, description="several GPU types with a count each, in place of accelerator and gpus"
+    )
+    pool_link: Link | None = Field(
+        default=None, description="link between prefill and decode engines; absent: the cards' network links"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_inventory(cls, data: Any, info: ValidationInfo) -> Any:
+        """With an inventory the other keys follow from it: its first card, the sum of its GPUs."""
+        if not isinstance(data, dict) or not isinstance(data.get("inventory"), (list, tuple)) or not data["inventory"]:
+            return data
+        single = ("accelerator", "gpus", "gpus_per_node", "node_link", "network_link", "price_per_hour")
+        if info.context is not None and info.context.get("units") == "required":
+            for key in single:
+                if key in data:
+                    raise InputError(
+                        f"'{key}' and 'inventory' exclude each other",
+                        path=("hardware", key),
+                        help="state it for each entry of the inventory",
+                    )
+        stocks = [stock.model_dump() if isinstance(stock, Stock) else stock for stock in data["inventory"]]
+        counts = [stock.get("gpus") for stock in stocks if isinstance(stock, dict)]
+        if len(counts) < len(stocks) or not all(isinstance(gpus, int) for gpus in counts):
+            return {"accelerator": None, **data}  # reported by the entries' own validators
+        first = {key: stocks[0][key] for key in single if stocks[0].get(key) is not None}
+        return {**first, **data, "gpus": sum(counts)}
 
     @field_validator("accelerator", mode="before")
     @classmethod
     def _from_catalog(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, str):
-            return Accelerator.model_validate(catalog.accelerator(value), context=info.context)
-        return value
+        return _card(value, info)
+
+    @model_validator(mode="after")
+    def _cards_have_names_of_their_own(self) -> Hardware:
+        ids = [stock.accelerator.id for stock in self.inventory]
+        for id in ids:
+            if ids.count(id) > 1:
+                raise InputError(
+                    f"two entries of the inventory are '{id}'", path=("hardware", "inventory"), help="add their GPUs up"
+                )
+        return self
+
+    @property
+    def stocks(self) -> tuple[Stock, ...]:
+        """The GPU types; one where there is no inventory."""
+        if self.inventory:
+            return self.inventory
+        alone = {name: getattr(self, name) for name in Stock.model_fields if name != "gpus"}
+        return (Stock(**alone, gpus=self.gpu_range.max),)
+
+    def on(self, stock: Stock) -> Hardware:
+        """The part of the cluster that is of one GPU type; pools on several types meet over the network."""
+        link = self.pool_link
+        if link is None and len(self.stocks) > 1:
+            link = stock.network_link or stock.accelerator.network_link
+        own = {name: getattr(stock, name) for name in Stock.model_fields}
+        return Hardware(**own, memory_utilization=self.memory_utilization, pool_link=link)
 
     @model_validator(mode="after")
     def _room_for_minimum(self) -> Hardware:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from .base import Model
 from .units import Bytes, RequestsPerSecond, Seconds, TokensPerSecond
+
+Quantile = Literal["mean", "p50", "p95", "p99"]
+"""Which TTFT of an open loop is meant: of the average request, or of the one that so many per cent stay below."""
 
 
 class Throughput(Model):
@@ -28,6 +31,9 @@ class Requirements(Model):
     """Limits; each is one named condition of the model."""
 
     ttft: Seconds | None = Field(default=None, gt=0, description="time to first token, at most; longest prompts")
+    ttft_at: Quantile = Field(
+        default="p95", description="which TTFT the limit and the objectives mean where requests arrive at a rate"
+    )
     tpot: Seconds | None = Field(default=None, gt=0, description="time per output token, at most")
     request_latency: Seconds | None = Field(default=None, gt=0, description="TTFT + (output − 1)·TPOT, at most")
     throughput: Throughput | None = Field(default=None, description="of the whole deployment, at least")

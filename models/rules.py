@@ -37,9 +37,9 @@ class Rule(Model):
             raise ValueError("the rule demands nothing; bound a degree or name groups under inside_node")
         return self
 
-    def holds_for(self, *, decodes: bool) -> bool:
-        """Whether it holds for engines that decode (aggregated ones do both), or for those that only prefill."""
-        return bool({"aggregated", "decode"} & set(self.roles)) if decodes else "prefill" in self.roles
+    def holds_for(self, role: Role) -> bool:
+        """Whether it holds for engines of a role; aggregated ones decode too."""
+        return role in self.roles or (role == "aggregated" and "decode" in self.roles)
 
     @property
     def bounds(self) -> dict[str, Bound]:

@@ -10,20 +10,46 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from . import catalog, counts
-from .base import Model
+from .base import Model, Positive
 from .constants import Efficiency, Latencies, Reserves
 from .engine_profile import EngineProfile
 from .errors import InputError
 from .hardware import Hardware
 from .precision import Precision
 from .requirements import Requirements
-from .rules import Rule
+from .rules import Role, Rule
 from .strategy import StrategyBounds
 from .transformer import Transformer
 from .units import Share
 from .workload import Workload
 
-ObjectiveName = Literal["balanced", "latency", "throughput", "throughput-per-gpu", "fewest-gpus"]
+ObjectiveName = Literal[
+    "balanced", "latency", "throughput", "throughput-per-gpu", "fewest-gpus", "cost", "throughput-per-cost"
+]
+Mode = Literal["aggregated", "disaggregated", "any"]
+"""Which engines a deployment may hold: those that do all the work of a request, pairs of prefill and decode engines, or
+both at once. Two modes named: one or the other."""
+
+
+def modes_of(value: Any) -> Any:
+    """What a person wrote for `modes`: one word is a list of one. Raises ValueError for none, or one named twice."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("an empty list allows no deployment; write aggregated, disaggregated or any")
+        if len(set(map(str, value))) < len(value):
+            raise ValueError("a mode is named twice")
+        return tuple(value)
+    return value
+
+
+def roles_of(modes: tuple[Mode, ...]) -> tuple[Role, ...]:
+    """The roles that engines may have under some modes."""
+    roles: tuple[Role, ...] = ()
+    if "any" in modes or "disaggregated" in modes:
+        roles += ("prefill", "decode")
+    return (*roles, "aggregated") if "any" in modes or "aggregated" in modes else roles
 
 
 def named_model(name: str, context: dict[str, Any] | None = None) -> Transformer:
@@ -60,6 +86,14 @@ class Scenario(Model):
         ge=0,
         lt=1,
         description="share of the best throughput that `balanced` may give up for latency",
+    )
+    modes: tuple[Mode, ...] | None = Field(
+        default=None,
+        description="pools to choose from: aggregated, disaggregated (prefill and decode engines apart), or any mix; "
+        "absent: one strategy for all engines, unless request_rate or an inventory asks for pools",
+    )
+    distinct_strategies: Positive | None = Field(
+        default=None, description="at most so many different strategies in each pool; 1 is what one chart can express"
     )
     strategy: StrategyBounds = Field(default=StrategyBounds(), description="pins and bounds on the degrees")
     engine: EngineProfile | None = Field(
@@ -136,6 +170,36 @@ class Scenario(Model):
                 raise InputError(message, help=error.help) from None
         return value
 
+    @field_validator("modes", mode="before")
+    @classmethod
+    def _one_mode(cls, value: Any) -> Any:
+        return modes_of(value)
+
+    @model_validator(mode="after")
+    def _pools_have_meaning(self) -> Scenario:
+        work = self.workload
+        if self.pools and work.batch is not None:
+            raise InputError(
+                "a batch that arrives at once is planned with one strategy on one card",
+                path=("workload", "batch"),
+                help="for pools (modes, distinct_strategies, an inventory) state concurrency or request_rate",
+            )
+        if self.pools and not work.decodes and not work.open_loop:
+            raise InputError(
+                "pools for prefill-only work need a rate of requests",
+                path=("workload",),
+                help="state request_rate (such as 12 requests/s, or max), or output_tokens",
+            )
+        priced = self.hardware.stocks
+        for name in ("cost", "throughput-per-cost"):
+            if name in self.objectives and (not self.pools or any(stock.price_per_hour is None for stock in priced)):
+                raise InputError(
+                    f"objective '{name}' needs a price for every card and a deployment of pools",
+                    path=("objective",),
+                    help="state hardware.price_per_hour (in an inventory: of each entry), and modes",
+                )
+        return self
+
     @field_validator("objective", mode="before")
     @classmethod
     def _distinct(cls, value: Any) -> Any:
@@ -179,8 +243,24 @@ class Scenario(Model):
     @property
     def rules_in_force(self) -> tuple[Rule, ...]:
         """The rules that hold for this workload's engines and are not waived."""
-        decodes = self.workload.decodes
-        return tuple(rule for rule in self.rules if rule.id not in self.waive and rule.holds_for(decodes=decodes))
+        return tuple(
+            rule
+            for rule in self.rules
+            if rule.id not in self.waive and any(rule.holds_for(role) for role in self.roles)
+        )
+
+    @property
+    def pools(self) -> bool:
+        """Whether a deployment of pools is asked for, instead of one strategy for all engines."""
+        asked = self.modes is not None or self.distinct_strategies is not None
+        return asked or self.workload.open_loop or bool(self.hardware.inventory)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """What an engine of the deployment may be."""
+        if not self.workload.decodes:
+            return ("prefill",)
+        return roles_of(self.modes or ("any",)) if self.pools else ("aggregated",)
 
     @model_validator(mode="after")
     def _requirements_have_meaning(self) -> Scenario:

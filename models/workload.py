@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from .base import Model
+from .units import RequestsPerSecond
 
-Sequences = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+MOST_SEQUENCES = 10_000_000
+Sequences = Annotated[int, Field(strict=True, ge=1, le=MOST_SEQUENCES)]
 Tokens = Annotated[int, Field(strict=True, ge=1, le=100_000_000)]
 """Ceilings that no deployment reaches; they keep every quantity inside the solver's integers."""
 
@@ -78,6 +80,15 @@ class Workload(Model):
 
     concurrency: Sequences | None = Field(default=None, description="requests in flight at all times (closed loop)")
     batch: Sequences | None = Field(default=None, description="sequences that arrive at once, split over the engines")
+    request_rate: RequestsPerSecond | Literal["max"] | None = Field(
+        default=None, description="requests that arrive per second (open loop); max: as many as can be carried"
+    )
+    burstiness: float = Field(
+        default=1.0,
+        gt=0,
+        le=1e3,
+        description="shape of the gamma-distributed gaps between arrivals: 1 is Poisson, less comes in bursts",
+    )
     input_tokens: Lengths = Field(description="prompt length; a number or {min, max}")
     output_tokens: Lengths = Field(
         default=Lengths(min=1, max=1), description="answer length; 1: prefill only (the first token ends it)"
@@ -91,16 +102,29 @@ class Workload(Model):
 
     @model_validator(mode="after")
     def _one_load(self) -> Workload:
-        if (self.concurrency is None) == (self.batch is None):
-            raise ValueError("give concurrency (requests in flight) or batch (sequences at once), one of them")
+        loads = (self.concurrency, self.batch, self.request_rate)
+        if sum(load is not None for load in loads) != 1:
+            raise ValueError(
+                "give concurrency (requests in flight), batch (sequences at once) or request_rate (arrivals per "
+                "second, or max), one of them"
+            )
+        if self.request_rate is not None and self.request_rate == 0:
+            raise ValueError("a request_rate of 0 asks for nothing; write such as 12 requests/s, or max")
+        if self.burstiness != 1 and self.request_rate is None:
+            raise ValueError("burstiness belongs to request_rate; a closed loop has no arrivals of its own")
         if self.output_tokens.min == 1 < self.output_tokens.max:
             raise ValueError("output_tokens must start at 2 or be exactly 1 (prefill only)")
         return self
 
     @property
     def sequences(self) -> int:
-        """Sequences that the whole deployment holds at once."""
-        return self.concurrency or self.batch or 0
+        """Sequences that the whole deployment holds at once; without end where requests arrive at a rate."""
+        return self.concurrency or self.batch or MOST_SEQUENCES
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether requests arrive at a rate, whatever is in flight."""
+        return self.request_rate is not None
 
     @property
     def decodes(self) -> bool:

@@ -1,4 +1,5 @@
-"""What shardwise does with deployment conditions: `solve` proves the best plan, `evaluate` prices a given one.
+"""What shardwise does with deployment conditions: `solve` proves the best plan, `deploy` the best deployment of
+pools, `evaluate` prices a given strategy.
 
 The solver is imported when first used, so that reading a scenario stays fast.
 """
@@ -11,11 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .evaluation import evaluate
     from .explanation.explain import explain
+    from .pools.solving import deploy
     from .solving import solve
 
-__all__ = ["evaluate", "explain", "solve"]
+__all__ = ["deploy", "evaluate", "explain", "solve"]
 
-_HOMES = {"evaluate": "evaluation", "explain": "explanation.explain", "solve": "solving"}
+_HOMES = {
+    "deploy": "pools.solving",
+    "evaluate": "evaluation",
+    "explain": "explanation.explain",
+    "solve": "solving",
+}
 
 
 def __getattr__(name: str) -> Any:

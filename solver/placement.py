@@ -18,11 +18,11 @@ def place(scenario: Scenario, engines: tuple[Engine, ...]) -> tuple[Rank, ...]:
     ranks: list[Rank] = []
     number = 0
     for entry in engines:
-        held = [_held(scenario, entry.strategy, rank) for rank in range(entry.gpus_per_engine)]
+        parts = [held(scenario, entry.strategy, rank) for rank in range(entry.gpus_per_engine)]
         for _ in range(entry.count):
             seats = nodes.seat(entry.gpus_per_engine)
             ranks += [
-                Rank.model_construct(engine=number, rank=i, node=node, gpu=gpu, **held[i])  # type: ignore[arg-type]
+                Rank.model_construct(engine=number, rank=i, node=node, gpu=gpu, **parts[i])  # type: ignore[arg-type]
                 for i, (node, gpu) in enumerate(seats)
             ]
             number += 1
@@ -66,7 +66,7 @@ class _Nodes:
         return [(node, gpu) for gpu in range(rest)]
 
 
-def _held(scenario: Scenario, strategy: EngineStrategy, rank: int) -> dict[str, object]:
+def held(scenario: Scenario, strategy: EngineStrategy, rank: int) -> dict[str, object]:
     """What one rank of an engine holds; ranks run over tensor, then context, data, pipeline."""
     model = scenario.model
     stage, inside = divmod(rank, strategy.stage_group)

@@ -103,7 +103,10 @@ def read_text_tree(text: str, file: Path | None = None) -> Tree:
         mark = error.problem_mark or error.context_mark
         where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         reason = " ".join(part for part in (error.context, error.problem) if part)
-        raise InputError(f"not valid YAML: {reason}", place=_place(file, tree.lines, *where)) from None
+        # Newer parsers have a limit of their own, and reach it first where brackets open in one go.
+        deep = "maximum nesting depth" in reason
+        message = f"nested deeper than {DEEPEST} levels" if deep else f"not valid YAML: {reason}"
+        raise InputError(message, place=_place(file, tree.lines, *where)) from None
     except yaml.YAMLError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"not valid YAML: {reason}", place=Place(file, 1)) from None

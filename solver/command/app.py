@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import output
+
+if TYPE_CHECKING:
+    from ...models import ScenarioFile
 
 app = typer.Typer(
     name="shardwise",
@@ -67,13 +70,36 @@ def solve(
 
     Exit 0: proved; 3: no plan exists; 4: stopped before the proof.
     """
-    from ...models import ScenarioFile
+    from ...models import InputError, ScenarioFile
+    from ...models.conditions_file import read_conditions
 
-    conditions, seconds = ScenarioFile.read(scenario, knowledge or ()), _seconds("--time-limit", time_limit)
+    conditions, seconds = read_conditions(scenario, knowledge or ()), _seconds("--time-limit", time_limit)
     from ..writing.files import save_folder
 
-    folder = save_folder(save)
-    raise typer.Exit(output.solve_and_save(conditions, folder, seconds, alternatives, pareto))
+    if isinstance(conditions, ScenarioFile) and not conditions.scenario.pools:
+        raise typer.Exit(output.solve_and_save(conditions, save_folder(save), seconds, alternatives, pareto))
+    if pareto:
+        raise InputError("--pareto draws the frontier of one strategy on one card; this scenario asks for pools")
+    folder, stop = save_folder(save), output.stop_on_signals()
+    from .deploying import deploy_and_save
+
+    pools = conditions.scenario if isinstance(conditions, ScenarioFile) else conditions
+    raise typer.Exit(deploy_and_save(pools, folder, seconds, stop))
+
+
+def _one_strategy(command: str, scenario: Path, knowledge: list[Path] | None) -> ScenarioFile:
+    """A scenario that asks for one strategy on one card, which is all that some commands can look at."""
+    from ...models import InputError, ScenarioFile
+    from ...models.conditions_file import read_conditions
+
+    conditions = read_conditions(scenario, knowledge or ())
+    if not isinstance(conditions, ScenarioFile) or conditions.scenario.pools:
+        raise InputError(
+            f"`{command}` looks at one strategy on one card; this scenario asks for a deployment of pools",
+            help="`shardwise solve` plans it; without modes, distinct_strategies, request_rate, inventory and engines "
+            f"`{command}` works too",
+        )
+    return conditions
 
 
 def _seconds(option: str, text: str | None) -> float | None:
@@ -112,10 +138,10 @@ def explain(
 
     Exit 0: a plan exists, or a repair was written; 3: no plan exists; 4: stopped before that was known.
     """
-    from ...models import InputError, ScenarioFile
+    from ...models import InputError
     from ..writing.files import new_file, save_folder
 
-    conditions, seconds = ScenarioFile.read(scenario, knowledge or ()), _seconds("--budget", budget)
+    conditions, seconds = _one_strategy("explain", scenario, knowledge), _seconds("--budget", budget)
     if (repair is None) != (out is None):
         raise InputError("--apply and --out belong together", help="--apply 1 --out repaired.yaml")
     if out is not None and out.suffix.lower() not in conditions.suffixes:
@@ -132,10 +158,14 @@ def explain(
 @app.command()
 def check(scenario: ScenarioPath, knowledge: KnowledgePaths = None) -> None:
     """Validate a scenario without solving it."""
-    from ...models import Scenario
+    from ...models import ScenarioFile
+    from ...models.conditions_file import read_conditions
 
-    conditions = Scenario.load(scenario, knowledge=knowledge or ())
-    output.show_scenario(conditions)
+    conditions = read_conditions(scenario, knowledge or ())
+    if isinstance(conditions, ScenarioFile):
+        output.show_scenario(conditions.scenario)
+    else:
+        output.show_table(conditions)
     print(json.dumps({"status": "valid", "scenario": str(scenario)}))
 
 
@@ -154,9 +184,9 @@ def evaluate(
     token_budget: Annotated[int | None, typer.Option(min=1, help="Tokens of the largest forward pass.")] = None,
 ) -> None:
     """Price one given strategy under a scenario and list the conditions it breaks (exit 3 if any)."""
-    from ...models import Scenario, Strategy
+    from ...models import Strategy
 
-    conditions = Scenario.load(scenario, knowledge=knowledge or ())
+    conditions = _one_strategy("evaluate", scenario, knowledge).scenario
     given = Strategy(
         tensor=tensor,
         context=context,
@@ -206,7 +236,13 @@ def catalog_show(
 
 @app.command()
 def schema(
-    of: Annotated[str, typer.Argument(help="scenario, plan, explanation or evaluation.")] = "scenario",
+    of: Annotated[
+        str,
+        typer.Argument(
+            help="scenario, table-scenario (engines of a table), plan, deployment (a plan of pools), explanation or "
+            "evaluation."
+        ),
+    ] = "scenario",
 ) -> None:
     """The JSON Schema of a scenario (for editors) or of the files shardwise writes."""
     from pydantic import BaseModel
@@ -216,10 +252,12 @@ def schema(
     kinds: dict[str, type[BaseModel]] = {
         "scenario": models.Scenario,
         "plan": models.Plan,
+        "table-scenario": models.TableScenario,
+        "deployment": models.DeploymentPlan,
         "explanation": models.Explanation,
         "evaluation": models.Evaluation,
     }
     if of not in kinds:
         raise models.InputError(f"no schema of '{of[:40]}'", help=f"there are: {', '.join(kinds)}")
-    shape = kinds[of].model_json_schema(mode="validation" if of == "scenario" else "serialization")
+    shape = kinds[of].model_json_schema(mode="validation" if of.endswith("scenario") else "serialization")
     print(json.dumps(shape, ensure_ascii=False, indent=1))

@@ -7,12 +7,13 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ...models import Evaluation, Plan, Scenario, ScenarioFile
+    from ...models import Evaluation, Plan, Scenario, ScenarioFile, TableScenario
     from ...models.explanation import Explanation
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
@@ -99,6 +100,11 @@ def _frontier(points: tuple[Plan, ...]) -> str:
         f"frontier within all conditions, request latency against throughput per GPU: {len(points)} points, from "
         + (ends[0] if len(points) == 1 else " to ".join(ends))
     )
+
+
+def progress() -> Callable[[str], None]:
+    """Says what is being done."""
+    return _Progress()
 
 
 class _Progress:
@@ -188,6 +194,15 @@ def show_evaluation(result: Evaluation) -> None:
         say(f"warning: {warning}")
 
 
+def show_table(conditions: TableScenario) -> None:
+    """What was understood of a scenario over an engine table; reads the table."""
+    table, hardware = conditions.read_table(), conditions.hardware
+    roles = ", ".join(f"{table.roles.count(role)} {role}" for role in dict.fromkeys(table.roles))
+    say(f"{conditions.name}: {len(table):,} engines of {conditions.engines.table} ({roles})")
+    counts = ", ".join(f"{gpus:,} {name or 'GPUs'}" for name, gpus in hardware.counts.items())
+    say(f"  up to {counts}; modes {', '.join(conditions.modes)}; objective {', '.join(conditions.objectives)}")
+
+
 def show_scenario(scenario: Scenario) -> None:
     """What was understood."""
     from ...models.counts import count_parameters
@@ -195,7 +210,10 @@ def show_scenario(scenario: Scenario) -> None:
 
     h, w = scenario.hardware, scenario.workload
     load = f"concurrency {w.concurrency}" if w.concurrency else f"batch {w.batch}"
-    say(f"{scenario.name}: {scenario.model.name} on up to {h.gpu_range.max} × {h.accelerator.name}")
+    if w.request_rate is not None:
+        load = f"arrivals {w.request_rate if w.request_rate == 'max' else f'{w.request_rate:g} requests/s'}"
+    cards = " and ".join(f"{stock.gpus} × {stock.accelerator.name}" for stock in h.stocks)
+    say(f"{scenario.name}: {scenario.model.name} on up to {cards}")
     parameters, objective = show_count(count_parameters(scenario.model).total), ", ".join(scenario.objectives)
     say(f"  {parameters} parameters, {show_bytes(h.usable_memory)} usable per GPU")
     lengths = [f"{x.min:,} to {x.max:,}" if x.min < x.max else f"{x.max:,}" for x in (w.input_tokens, w.output_tokens)]

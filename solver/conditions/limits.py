@@ -25,7 +25,7 @@ def conditions(scenario: Scenario) -> Iterator[Limit]:
         "memory.fits", f"the fullest GPU holds at most {card}", "hardware.memory_utilization", "memory", "<=",
         scenario.hardware.usable_memory, show_bytes, kind="resource",
     )  # fmt: skip
-    if scenario.workload.concurrency and scenario.workload.decodes:
+    if scenario.workload.batch is None and scenario.workload.decodes:
         yield limit(
             "budget.carries_load", "the token budget carries decode and steady-state prompt tokens",
             "workload", "budget_spare", ">=", 0, lambda x: f"{x:,.0f} tokens to spare",

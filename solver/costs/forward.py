@@ -42,6 +42,10 @@ class LayerTimes:
     """T: tokens on one rank, which is what a stage hands to the next."""
 
 
+Timed = tuple[LayerTimes, ...]
+"""One pass on each card that the engine stands on."""
+
+
 def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     """Price one pass on every row."""
     s = rows.setting

@@ -13,6 +13,8 @@ from ..conditions.resources import nodes_taken
 Integers = NDArray[np.int64]
 BUDGETS = tuple(2**k for k in range(9, 16))
 """512 to 32,768 tokens."""
+OPEN_BUDGETS = (2_048, 8_192, 32_768)
+"""Budgets of engines in an open loop, each at many loads."""
 MOST_SHARES = 64
 """Keeps the micro-batches of a large batch to a few; every size of up to 64 sequences or 64 turns is among them."""
 
@@ -145,12 +147,24 @@ def _budgets(
     scenario: Scenario, strategies: Integers, engines: Integers, extra: list[int]
 ) -> tuple[Integers, Integers]:
     """(row, token budget): the powers of two, more where the load needs more, and pinned values."""
-    work = scenario.workload
     group = _group_sequences(scenario, strategies, engines)
+    return _budgets_of_groups(scenario, strategies, group, extra)
+
+
+def budgets_for(scenario: Scenario, strategies: Integers, load: Integers) -> tuple[Integers, Integers]:
+    """(row, token budget) for single engines that hold so many sequences each."""
+    return _budgets_of_groups(scenario, strategies, -(-load // strategies[:, 2]), [])
+
+
+def _budgets_of_groups(
+    scenario: Scenario, strategies: Integers, group: Integers, extra: list[int]
+) -> tuple[Integers, Integers]:
+    work = scenario.workload
     batch = -(-group // np.minimum(strategies[:, 3], group))
     needed = batch * (1 + work.input_tokens.mean / work.output_tokens.mean)
     enough = 2 ** np.ceil(np.log2(np.maximum(needed, 1))).astype(np.int64)
-    fixed = np.array(sorted({*BUDGETS, *extra, *_pinned(scenario.strategy.token_budget)}), dtype=np.int64)
+    usual = OPEN_BUDGETS if work.open_loop else BUDGETS
+    fixed = np.array(sorted({*usual, *extra, *_pinned(scenario.strategy.token_budget)}), dtype=np.int64)
     table = np.tile(fixed, (len(group), 1))
     table = np.column_stack([table, np.where(enough > BUDGETS[-1], enough, 0)])
     usable = table > batch[:, None]  # at least one prompt token per pass

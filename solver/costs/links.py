@@ -80,5 +80,16 @@ def stage_send(rows: Rows, tokens: Column, crosses: np.ndarray) -> Column:
     s = rows.setting
     bandwidth = np.where(crosses, s.between.bandwidth, node_bandwidth(s, 2.0))
     latency = np.where(crosses, s.between.latency, s.inside.latency)
+    return _send(s, tokens, bandwidth, latency)
+
+
+def bridge_send(first: Setting, second: Setting, tokens: Column) -> Column:
+    """Seconds to hand the residual stream from one card to another: over the network, as fast as the slower end."""
+    pools = [s.scenario.hardware.pool_link or s.between for s in (first, second)]
+    bandwidth = min(link.bandwidth for link in (first.between, second.between, *pools))
+    return _send(first, tokens, bandwidth, max(link.latency for link in pools))
+
+
+def _send(s: Setting, tokens: Column, bandwidth: Column | float, latency: Column | float) -> Column:
     size = tokens * s.hidden * s.plain_bytes
     return (1 - s.efficiency.overlap) * size / (bandwidth * s.efficiency.link) + latency

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .forward import LayerTimes, Pass, layer_times, pairs_of, prefix_of
-from .links import stage_send
+from .cut import Cut, CutStages
+from .forward import Pass, Timed, pairs_of, prefix_of
 from .memory import MemoryParts, memory_parts
-from .rows import Column, Rows
-from .source import OperatorTimes
-from .stages import IdealStages, Stages, split_stages
+from .rows import Column
 
 
 class Program:
@@ -18,26 +16,21 @@ class Program:
 
     memory: MemoryParts
     stage_of_layer: NDArray[np.int16]
-    stages: Stages | IdealStages
+    stages: CutStages
 
-    def __init__(self, rows: Rows, times: OperatorTimes, ideal: bool) -> None:
-        self.rows, self.times, self.s, self.ideal = rows, times, rows.setting, ideal
-        self.zero = np.zeros(len(rows))
-        self.prompt, self.answer = rows.setting.prompt, rows.setting.answer
+    def __init__(self, cut: Cut) -> None:
+        self.cut, self.rows, self.s = cut, cut.rows, cut.rows.setting
+        self.zero = np.zeros(len(self.rows))
+        self.prompt, self.answer = self.s.prompt, self.s.answer
 
-    def split(self, passes: tuple[LayerTimes, ...], memory: MemoryParts) -> None:
+    def split(self, passes: tuple[Timed, ...], memory: MemoryParts) -> None:
         """Choose the stages by these passes, in their order."""
         self.memory = memory
-        if self.ideal:
-            self.stage_of_layer = np.empty((len(self.rows), 0), dtype=np.int16)
-            self.stages = IdealStages(self.rows)
-            return
-        self.stage_of_layer = split_stages(self.rows, passes, memory, self.s.room)
-        self.stages = Stages.of(self.rows, self.stage_of_layer)
+        self.stage_of_layer, self.stages = self.cut.split(passes, memory)
 
-    def run(self, work: Pass) -> LayerTimes:
+    def run(self, work: Pass) -> Timed:
         """Price a pass."""
-        return layer_times(self.rows, work, self.times)
+        return self.cut.run(work)
 
     def prompts(self, batch: Column, length: float, mean_square: float) -> Pass:
         """A pass of whole prompts."""
@@ -82,22 +75,22 @@ class Program:
 class PrefillOnly(Program):
     """Prompts that arrive together; their first token ends them."""
 
-    def __init__(self, rows: Rows, batch: Column, times: OperatorTimes, ideal: bool) -> None:
-        super().__init__(rows, times, ideal)
-        self.batch, self.turns = batch, np.ceil(rows.group_sequences / batch)
-        self.budget = np.ceil(batch * self.prompt.max / rows.context)
-        held = batch * np.minimum(self.turns, rows.pipeline)
+    def __init__(self, cut: Cut, batch: Column) -> None:
+        super().__init__(cut)
+        self.batch, self.turns = batch, np.ceil(self.rows.group_sequences / batch)
+        self.budget = np.ceil(batch * self.prompt.max / self.rows.context)
+        held = batch * np.minimum(self.turns, self.rows.pipeline)
         mean = self.run(self.mean_prompts(batch))
         longest = self.run(self.prompts(batch, self.prompt.max, self.prompt.max**2))
-        self.split((mean, longest), memory_parts(rows, held, self.budget))
+        self.split((mean, longest), memory_parts(self.rows, held, self.budget))
         self.mean = self.makespan(self.stages.times(mean)[0], self.turns)
         self.longest = self.makespan(self.stages.times(longest)[0], self.turns)
 
     def columns(self) -> dict[str, Column]:
         """The priced columns."""
-        start, work = self.s.latencies.startup, self.s.scenario.workload
+        start = self.s.latencies.startup
         held = self.batch * self.rows.data * np.minimum(self.turns, self.rows.pipeline)
-        requests = work.sequences / self.mean
+        requests = self.rows.sequences / self.mean
         return {
             "batch": self.batch,
             "micro_batches": self.turns,
@@ -117,15 +110,15 @@ class PrefillOnly(Program):
 class StaticBatch(Program):
     """Prompts that arrive together and then decode together."""
 
-    def __init__(self, rows: Rows, prompts: Column, times: OperatorTimes, ideal: bool) -> None:
-        super().__init__(rows, times, ideal)
+    def __init__(self, cut: Cut, prompts: Column) -> None:
+        super().__init__(cut)
         self.batch, self.decode_count = self.decode_turns()
-        self.turns = np.ceil(rows.group_sequences / prompts)
+        self.turns = np.ceil(self.rows.group_sequences / prompts)
         self.budget = prompts * self.prompt.max
         decode = self.run(self.decode(self.batch))
         longest = self.run(self.prompts(prompts, self.prompt.max, self.prompt.max**2))
         largest = np.maximum(self.budget, self.batch)
-        self.split((decode, longest), memory_parts(rows, rows.group_sequences, largest))
+        self.split((decode, longest), memory_parts(self.rows, self.rows.group_sequences, largest))
         slowest, total = self.stages.times(decode)
         self.tpot = np.maximum(total, self.decode_count * slowest)
         mean = self.stages.times(self.run(self.mean_prompts(prompts)))[0]
@@ -134,8 +127,8 @@ class StaticBatch(Program):
 
     def columns(self) -> dict[str, Column]:
         """The priced columns."""
-        start, work = self.s.latencies.startup, self.s.scenario.workload
-        requests = work.sequences / (self.mean + (self.answer.mean - 1) * self.tpot)
+        start = self.s.latencies.startup
+        requests = self.rows.sequences / (self.mean + (self.answer.mean - 1) * self.tpot)
         ttft = start + self.longest
         return {
             "batch": self.batch,
@@ -156,21 +149,25 @@ class StaticBatch(Program):
 class ClosedLoop(Program):
     """Continuous batching at constant concurrency: decode tokens and prompt chunks share each iteration."""
 
-    def __init__(self, rows: Rows, budget: Column, times: OperatorTimes, ideal: bool) -> None:
-        super().__init__(rows, times, ideal)
+    def __init__(self, cut: Cut, budget: Column) -> None:
+        super().__init__(cut)
         self.budget = budget
         self.batch, self.turns = self.decode_turns()
         mixed, others = self._mixed(self.batch), self._mixed(self.batch - 1)
         self.load = self.batch + mixed.prompt
         average, full = self.run(mixed), self._full(self.prompt.max, self.prompt.max**2)
-        self.split((average, full[0]), memory_parts(rows, self.batch * self.turns, budget))
+        self.split((average, full[0]), memory_parts(self.rows, self.sequences_held(), budget))
         self.mixed_slowest, total = self.stages.times(average)
         self.period = np.maximum(total, self.turns * self.mixed_slowest)
         slowest, total = self.stages.times(self.run(others))
         self.tpot = np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
         self.decoding = self.run(self.decode(self.batch))
         self.decode_slowest = self.stages.times(self.decoding)[0]
-        self.ttft = self._ttft(*full)
+        self.ttft, self.wait = self._ttft(*full), self._wait(*full)
+
+    def sequences_held(self) -> Column:
+        """Sequences per attention group that memory is kept for."""
+        return self.batch * self.turns
 
     def _chunks(self, length: float) -> tuple[Column, Column]:
         """(prompt tokens per pass, passes per prompt)."""
@@ -191,7 +188,7 @@ class ClosedLoop(Program):
         work.prompt_share = np.minimum(1.0, starting * chunks)
         return work
 
-    def _full(self, length: float, mean_square: float) -> tuple[LayerTimes, Column]:
+    def _full(self, length: float, mean_square: float) -> tuple[Timed, Column]:
         """(a pass that carries as much of one prompt as the budget allows, passes per prompt)."""
         chunk, chunks = self._chunks(length)
         full, sliding = pairs_of(self.s, length, mean_square)
@@ -204,35 +201,24 @@ class ClosedLoop(Program):
         work.prompt_share = self.zero + 1
         return self.run(work), chunks
 
-    def _ttft(self, full: LayerTimes, chunks: Column) -> Column:
-        """Start-up, the prompt's own passes at the full budget, and the averaged opening burst."""
+    def _ttft(self, full: Timed, chunks: Column) -> Column:
+        """Start-up, the prompt's own passes at the full budget, and the wait."""
         slowest, total = self.stages.times(full)
         prompt = chunks * np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
+        return self.s.latencies.startup + prompt + self._wait(full, chunks)
+
+    def _wait(self, full: Timed, chunks: Column) -> Column:
+        """The opening burst, averaged over a client's requests."""
         burst = 0.5 / self.s.scenario.workload.requests_per_client
-        longer = slowest - self.decode_slowest
-        if self.ideal:  # with one stage both are exact; else the difference of two lower bounds bounds nothing
-            longer = np.where(self.rows.pipeline > 1, self._least_longer(full), longer)
-        wait = burst * self.rows.group_sequences * chunks * longer
-        return self.s.latencies.startup + prompt + wait
-
-    def _least_longer(self, full: LayerTimes) -> Column:
-        """By how much the slowest stage of a full pass exceeds that of a decode pass, at least, in any split.
-
-        The stage that is slowest in decode takes longer in a full pass by what its layers do, and it holds as many
-        layers as its decode time, which is at least the mean, cannot do without.
-        """
-        decode, rows = self.decoding, self.rows
-        send = np.maximum(*(stage_send(rows, decode.tokens, np.full(len(rows), crosses)) for crosses in (False, True)))
-        beside = self.s.latencies.iteration + np.maximum(decode.head, send)
-        layers = np.maximum(1.0, (self.decode_slowest - beside) / decode.layers.max(axis=0))
-        longer: Column = np.ceil(layers - 1e-9) * np.maximum((full.layers - decode.layers).min(axis=0), 0.0)
-        return longer
+        longer = self.stages.longer(full, self.decoding, self.decode_slowest)
+        wait: Column = burst * self.rows.group_sequences * chunks * longer
+        return wait
 
     def columns(self) -> dict[str, Column]:
         """The priced columns."""
         fixed = self.prompt.min == self.prompt.max
         mean = self.ttft if fixed else self._ttft(*self._full(self.prompt.mean, self.prompt.mean_square))
-        output = self.s.scenario.workload.sequences / self.period
+        output = self.rows.sequences / self.period
         return {
             "batch": self.batch,
             "micro_batches": self.turns,

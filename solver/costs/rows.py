@@ -26,12 +26,24 @@ class Rows:
     expert: Column
     expert_tensor: Column
     engines: Column
+    sequences: Column
+    """N: sequences that all engines of a row hold."""
 
     @classmethod
-    def of(cls, setting: Setting, strategies: NDArray[np.int64], engines: NDArray[np.int64]) -> Rows:
-        """From the integer degrees, shape (rows, 6), and the engine count of each row."""
+    def of(
+        cls,
+        setting: Setting,
+        strategies: NDArray[np.int64],
+        engines: NDArray[np.int64],
+        sequences: NDArray[np.int64] | None = None,
+    ) -> Rows:
+        """From the integer degrees, shape (rows, 6), the engine count and the sequences of each row.
+
+        Without `sequences` every row holds those of the scenario.
+        """
         degrees = {name: strategies[:, i].astype(np.float64) for i, name in enumerate(DEGREES)}
-        return cls(setting, **degrees, engines=engines.astype(np.float64))
+        held = np.full(len(engines), setting.scenario.workload.sequences) if sequences is None else sequences
+        return cls(setting, **degrees, engines=engines.astype(np.float64), sequences=held.astype(np.float64))
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -54,7 +66,7 @@ class Rows:
     @cached_property
     def engine_sequences(self) -> Column:
         """Q: sequences on the busiest engine."""
-        return np.ceil(self.setting.scenario.workload.sequences / self.engines)
+        return np.ceil(self.sequences / self.engines)
 
     @cached_property
     def group_sequences(self) -> Column:
@@ -77,7 +89,9 @@ class Rows:
         several: NDArray[np.bool_] = (self.engine_gpus > self.setting.node) & (self.setting.node % block != 0)
         return several
 
-    def boundary_crosses(self, stage: int, index: NDArray[np.intp] | slice = slice(None)) -> NDArray[np.bool_]:
+    def boundary_crosses(
+        self, stage: int | NDArray[np.int64], index: NDArray[np.intp] | slice = slice(None)
+    ) -> NDArray[np.bool_]:
         """Whether ranks of `stage` and the next lie on different nodes, for some of the rows."""
         node, group = self.setting.node, self.stage_group[index]
         start = (stage * group) % node

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models import Scenario
+from .cut import OneCard
 from .grid import Grid, Integers
 from .programs import ClosedLoop, PrefillOnly, StaticBatch
 from .rows import Column, Rows
 from .setting import Setting, setting
 from .source import OperatorTimes, Roofline
 
-_BLOCK = 32_768
+BLOCK = 32_768
 """Rows priced at once: bounds memory, keeps columns in cache."""
 
 
@@ -80,11 +81,11 @@ def price(scenario: Scenario, grid: Grid, *, ideal: bool = False, source: type[R
     """
     s = setting(scenario)
     times = source(s)
-    if len(grid) <= _BLOCK:
+    if len(grid) <= BLOCK:
         return _price_block(s, grid, times, ideal)
     whole: dict[str, NDArray[Any]] = {}
-    for start in range(0, len(grid), _BLOCK):
-        block = _price_block(s, grid.part(slice(start, start + _BLOCK)), times, ideal)
+    for start in range(0, len(grid), BLOCK):
+        block = _price_block(s, grid.part(slice(start, start + BLOCK)), times, ideal)
         for field in fields(Candidates):
             part = getattr(block, field.name)
             if not start:  # filled in place: joining blocks at the end would hold everything twice
@@ -97,7 +98,7 @@ def _price_block(s: Setting, grid: Grid, times: OperatorTimes, ideal: bool) -> C
     rows = Rows.of(s, grid.strategies, grid.engines)
     program = ClosedLoop if s.scenario.workload.concurrency else StaticBatch
     chosen = (program if s.scenario.workload.decodes else PrefillOnly)(
-        rows, grid.choice.astype(np.float64), times, ideal
+        OneCard(rows, times, ideal), grid.choice.astype(np.float64)
     )
     weights, cache, fullest = chosen.stages.fullest(chosen.memory)
     columns = chosen.columns()

@@ -97,7 +97,8 @@ class Loads:
         return max(0.0, (ranks - busiest) / (ranks - 1))
 
 
-def _row(resource: Literal["weights", "flops", "kv_cache"], unit: str, loads: list[float]) -> Balance:
+def spread(resource: Literal["weights", "flops", "kv_cache"], unit: str, loads: list[float]) -> Balance:
+    """One resource over the GPUs used."""
     mean, busiest = sum(loads) / len(loads), max(loads)
     return Balance(resource=resource, unit=unit, mean=mean, busiest=busiest, ratio=busiest / mean if mean > 0 else 1.0)
 
@@ -118,7 +119,7 @@ def balance_of(plan: Plan, deployment: Deployment) -> tuple[Balance, ...]:
         counted.append(alike[key])
     weights, flops, cache = (list(column) for column in zip(*counted, strict=True))
     return (
-        _row("weights", "bytes per GPU", weights),
-        _row("flops", "flops per pass", flops),
-        _row("kv_cache", "bytes per GPU", cache),
+        spread("weights", "bytes per GPU", weights),
+        spread("flops", "flops per pass", flops),
+        spread("kv_cache", "bytes per GPU", cache),
     )

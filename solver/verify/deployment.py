@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shardwise.models.engine import EngineStrategy
-from shardwise.models.hardware import Hardware
+from shardwise.models.hardware import Hardware, Link
 from shardwise.models.plan import Plan
 from shardwise.models.scenario import Scenario
 from shardwise.models.workload import Lengths, Workload
@@ -31,6 +31,13 @@ class Cut:
     expert: int
     expert_tensor: int
     node: int
+    part: range | None = None
+    """The stages that stand on this card, where the pipeline crosses cards; None: all of them."""
+
+    @property
+    def stages(self) -> range:
+        """The stages on this card."""
+        return range(self.pipeline) if self.part is None else self.part
 
     @property
     def group(self) -> int:
@@ -42,13 +49,19 @@ class Cut:
         """z: GPUs of one engine."""
         return self.group * self.pipeline
 
+    @property
+    def gpus_here(self) -> int:
+        """GPUs of one engine on this card: they are placed together."""
+        return self.group * len(self.stages)
+
     def crosses(self, block: int) -> bool:
         """Whether a block of contiguous ranks crosses nodes."""
-        return self.gpus > self.node and self.node % block != 0
+        return self.gpus_here > self.node and self.node % block != 0
 
     def boundary_crosses(self, stage: int) -> bool:
-        """Whether the boundary after a stage crosses nodes."""
-        return self.gpus > self.node and (stage * self.group) % self.node + 2 * self.group > self.node
+        """Whether the boundary after a stage crosses nodes; the next stage is on this card too."""
+        begin = (stage - self.stages.start) * self.group
+        return self.gpus_here > self.node and begin % self.node + 2 * self.group > self.node
 
     @property
     def expert_nodes(self) -> int:
@@ -58,7 +71,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One kind of engine under its load."""
+    """One kind of engine under its load, seen from one of its cards: the only one, unless `cut.part` says otherwise."""
 
     scenario: Scenario
     shapes: Shapes
@@ -73,6 +86,10 @@ class Deployment:
     split: tuple[int, ...]
     routing_load: float
     """γ"""
+    held: int | None = None
+    """Sequences per attention group whose cache is held; None: as many as section 5 says for the program."""
+    onward: Link | None = None
+    """What the last stage on this card sends over to the next card; None: no stage follows on another card."""
 
     @property
     def engine_sequences(self) -> int:
@@ -147,13 +164,16 @@ def routing_load(workload: Workload, experts: int, ranks: int) -> float:
     return busiest / (math.fsum(popularity) / ranks)
 
 
-def read_deployment(plan: Plan) -> Deployment:
-    """The one kind of engine of a plan. Raises ValueError where the plan cannot be priced."""
-    if len(plan.engines) != 1:
-        raise ValueError(f"figures are recomputed for one kind of engine, the plan has {len(plan.engines)}")
-    engine, scenario = plan.engines[0], plan.scenario
-    strategy, shapes = engine.strategy, read_shapes(scenario)
-    cut = read_cut(strategy, scenario.hardware)
+def deployment_of(
+    scenario: Scenario,
+    strategy: EngineStrategy,
+    program: Program,
+    engines: int,
+    sequences: int,
+    held: int | None = None,
+) -> Deployment:
+    """One kind of engine under a load. Raises ValueError where its stages do not hold the model's layers."""
+    shapes, cut = read_shapes(scenario), read_cut(strategy, scenario.hardware)
     split = strategy.layers_per_stage
     if len(split) != cut.pipeline or sum(split) != len(shapes.layers):
         raise ValueError(
@@ -164,12 +184,21 @@ def read_deployment(plan: Plan) -> Deployment:
         scenario=scenario,
         shapes=shapes,
         cut=cut,
-        program=program(scenario.workload),
-        engines=engine.count,
-        sequences=sequences(scenario.workload),
+        program=program,
+        engines=engines,
+        sequences=sequences,
         batch=strategy.batch,
         micro_batches=strategy.micro_batches,
         token_budget=strategy.token_budget,
         split=split,
         routing_load=routing_load(scenario.workload, shapes.experts, cut.expert),
+        held=held,
     )
+
+
+def read_deployment(plan: Plan) -> Deployment:
+    """The one kind of engine of a plan. Raises ValueError where the plan cannot be priced."""
+    if len(plan.engines) != 1:
+        raise ValueError(f"figures are recomputed for one kind of engine, the plan has {len(plan.engines)}")
+    engine, workload = plan.engines[0], plan.scenario.workload
+    return deployment_of(plan.scenario, engine.strategy, program(workload), engine.count, sequences(workload))

@@ -133,9 +133,20 @@ class Forward:
         return [time[kind] for kind in self.shapes.layers]
 
     def stages(self, load: Pass) -> list[float]:
-        """Every stage of the plan's split."""
+        """Every stage of the plan's split that stands on this card."""
         layers = self.layers(load)
         return [
             self.ends(load, stage) + sum(layers[i] for i in self.deployment.stage_layers(stage))
-            for stage in range(self.cut.pipeline)
+            for stage in self.cut.stages
         ]
+
+
+class Relay:
+    """The times of passes through all stages of an engine: one deployment for each card, first to last stages."""
+
+    def __init__(self, *deployments: Deployment) -> None:
+        self.legs = [Forward(deployment) for deployment in deployments]
+
+    def stages(self, load: Pass) -> list[float]:
+        """Every stage of the plan's split, each on its own card."""
+        return [time for leg in self.legs for time in leg.stages(load)]

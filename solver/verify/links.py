@@ -17,13 +17,13 @@ class Links:
         self.outside = card.network_link if hardware.network_link is None else hardware.network_link
         self.cut, self.shapes = deployment.cut, deployment.shapes
         self.efficiency, self.latencies = deployment.scenario.efficiency, deployment.scenario.latencies
-        self.uneven = deployment.routing_load
+        self.onward, self.uneven = deployment.onward, deployment.routing_load
         self.visible = 1.0 - self.efficiency.overlap
 
     def _link(self, crosses: bool) -> Link:
         return self.outside if crosses else self.inside
 
-    def _rate(self, crosses: bool, ranks: int) -> float:
+    def rate(self, crosses: bool, ranks: int) -> float:
         """Bytes/s per GPU: over the network, or among so many GPUs of one node (fewer links of a mesh are theirs)."""
         if crosses:
             return self.outside.bandwidth
@@ -43,7 +43,7 @@ class Links:
         factor = 2 * (local - 1) / local
         if in_switch and self.inside.reduces_in_switch and local > 1:
             factor = min(factor, 1 + 1 / local)
-        seconds = factor * size / (self._rate(False, local) * self.efficiency.link)
+        seconds = factor * size / (self.rate(False, local) * self.efficiency.link)
         seconds += 2 * (nodes - 1) / nodes * (size / local) / (self.outside.bandwidth * self.efficiency.link)
         start: float = self.latencies.all_reduce * (ranks / 4) ** self.latencies.all_reduce_growth
         hops = 2 * (local - 1) * self.inside.latency + 2 * (nodes - 1) * self.outside.latency
@@ -62,7 +62,7 @@ class Links:
         limit = self.shapes.node_limit if self.shapes.node_limit is not None else nodes
         remote = min(limit, nodes * (1 - (1 - 1 / nodes) ** visits)) * (nodes - 1) / nodes
         start = self.latencies.exchange * (ranks / 8) ** self.latencies.exchange_growth
-        rate = self._rate(False, self.cut.node if nodes > 1 else self.cut.group)
+        rate = self.rate(False, self.cut.node if nodes > 1 else self.cut.group)
         seconds = 0.0
         for element in (self._dispatch_bytes, self.shapes.activation_bytes):
             row = own * self.shapes.hidden * element
@@ -86,14 +86,17 @@ class Links:
         if ranks == 1 or prompt_tokens == 0:
             return 0.0
         crosses = self.cut.crosses(self.cut.tensor * ranks)
-        link, rate = self._link(crosses), self._rate(crosses, self.cut.tensor * ranks)
+        link, rate = self._link(crosses), self.rate(crosses, self.cut.tensor * ranks)
         row = self.shapes.cache_bytes(self.cut.tensor, self.shapes.activation_bytes)
         seconds = (ranks - 1) * prompt_tokens / ranks * row / (rate * self.efficiency.link)
         return self.visible * seconds + (ranks - 1) * link.latency
 
     def send(self, tokens: float, stage: int) -> float:
-        """Activations over the boundary after a stage."""
-        crosses = self.cut.boundary_crosses(stage)
-        link, rate = self._link(crosses), self._rate(crosses, 2)
+        """Activations over the boundary after a stage, which may be the one between two cards."""
+        if self.onward is not None and stage == self.cut.stages[-1]:
+            link, rate = self.onward, self.onward.bandwidth
+        else:
+            crosses = self.cut.boundary_crosses(stage)
+            link, rate = self._link(crosses), self.rate(crosses, 2)
         size = tokens * self.shapes.hidden * self.shapes.activation_bytes
         return self.visible * size / (rate * self.efficiency.link) + link.latency

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from shardwise.models.engine import Memory
 from shardwise.models.hardware import Hardware
 from shardwise.models.plan import Finding, Plan
+from shardwise.models.scenario import Scenario
 
 from .deployment import Deployment
 from .shapes import Layer, Shapes
@@ -20,6 +22,13 @@ ROUNDING = 4
 def usable(hardware: Hardware) -> int:
     """Bytes of a card that a plan may fill."""
     return math.floor(hardware.accelerator.memory * hardware.memory_utilization)
+
+
+def allowed(scenario: Scenario) -> float:
+    """Bytes of a card that a plan may fill, or fewer where the requirements say so."""
+    required = scenario.requirements.memory_per_gpu
+    most = usable(scenario.hardware)
+    return most if required is None else min(most, required)
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,8 @@ class MemoryOf:
     @property
     def sequences(self) -> int:
         """Sequences per attention group whose cache is held."""
+        if self.deployment.held is not None:
+            return self.deployment.held
         if self.deployment.program == "static batch":
             return self.deployment.group_sequences
         in_turn = self.deployment.micro_batches
@@ -169,21 +180,38 @@ class MemoryOf:
         return Held(math.ceil(weights), math.ceil(cache), self.activations, self.reserve)
 
     def stages(self) -> list[Held]:
-        """Every stage of the plan's split."""
+        """Every stage of the plan's split that stands on this card."""
         deployment = self.deployment
-        return [self.stage(stage, deployment.stage_layers(stage)) for stage in range(self.cut.pipeline)]
+        return [self.stage(stage, deployment.stage_layers(stage)) for stage in self.cut.stages]
 
 
 def check_memory(plan: Plan, stages: list[Held]) -> list[Finding]:
-    """The fullest GPU, part by part, and whether it fits."""
+    """The fullest GPU of a plan with one kind of engine."""
     if plan.predictions is None:
         raise ValueError("the plan has no predictions")
-    said, limit = plan.predictions.memory_bytes_per_gpu, usable(plan.scenario.hardware)
-    totals = [held.total for held in stages]
-    fullest = totals.index(max(totals))
+    limit = usable(plan.scenario.hardware)
+    return compare_memory(plan.predictions.memory_bytes_per_gpu, stages, [Room(limit, limit)] * len(stages))
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes that a stage may fill on one GPU of its card."""
+
+    usable: int
+    """As the plan states it."""
+    allowed: float
+
+
+def compare_memory(said: Memory, stages: list[Held], rooms: list[Room]) -> list[Finding]:
+    """The stage that fills the largest share of its room, part by part, and whether all fit theirs."""
+    shares = [held.total / room.allowed for held, room in zip(stages, rooms, strict=True)]
+    fullest = shares.index(max(shares))
     # Two routes may round a tie differently: a stage that is as full up to rounding counts as the fullest.
-    tied = said.stage < len(stages) and totals[said.stage] >= totals[fullest] - ROUNDING
-    held = stages[said.stage] if tied else stages[fullest]
+    nearly = max(shares) - ROUNDING / min(room.allowed for room in rooms)
+    tied = said.stage < len(stages) and shares[said.stage] >= nearly
+    here = said.stage if tied else fullest
+    held, limit = stages[here], rooms[here].usable
+    fits = all(held.total <= room.allowed + ROUNDING for held, room in zip(stages, rooms, strict=True))
     parts = said.weights + said.kv_cache + said.activations + said.reserve
     return [
         rule("memory.stage", tied, f"stage {said.stage}", f"stage {fullest}"),
@@ -196,8 +224,8 @@ def check_memory(plan: Plan, stages: list[Held]) -> list[Finding]:
         equal("memory.usable", said.usable, limit, "B"),
         rule(
             "memory.fits",
-            said.total <= said.usable and max(totals) <= limit + ROUNDING,
+            said.total <= said.usable and fits,
             f"{show(said.total, 'B')} of {show(said.usable, 'B')}",
-            f"{show(max(totals), 'B')} of {show(limit, 'B')}",
+            f"{show(stages[fullest].total, 'B')} of {show(rooms[fullest].allowed, 'B')}",
         ),
     ]

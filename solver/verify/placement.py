@@ -51,9 +51,12 @@ def name(rank: Rank) -> str:
     return f"engine {rank.engine:,} rank {rank.rank:,} on node {rank.node:,} GPU {rank.gpu:,}"
 
 
-def check_placement(plan: Plan) -> list[Finding]:
-    """GPUs exist and are used once, ranks are all there, and each holds what its position implies."""
-    kinds = kinds_of(plan)
+def check_placement(plan: Plan, kinds: list[Kind] | None = None) -> list[Finding]:
+    """GPUs exist and are used once, ranks are all there, and each holds what its position implies.
+
+    `kinds`: the engines, where they are not those of the plan as they stand.
+    """
+    kinds = kinds_of(plan) if kinds is None else kinds
     placed = [(rank, kind) for rank in plan.placement if (kind := kind_of(kinds, rank)) is not None]
     return [
         nothing_wrong("placement.gpus_exist", _missing_gpus(plan), "every GPU exists"),

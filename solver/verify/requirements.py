@@ -61,7 +61,7 @@ def _words(bound: Bound) -> str:
 
 
 def check_bounds(plan: Plan) -> list[Finding]:
-    """Pins and bounds on the degrees, the engines, the batch and the token budget."""
+    """Pins and bounds on the degrees, the engines, the batch and the token budget (of engines that read prompts)."""
     bounds, findings = plan.scenario.strategy, []
     values: list[tuple[str, Bound | None, list[int]]] = [
         ("engines", bounds.engines, [sum(engine.count for engine in plan.engines)]),
@@ -76,7 +76,8 @@ def check_bounds(plan: Plan) -> list[Finding]:
         "batch",
         "token_budget",
     ):
-        stated = [getattr(engine.strategy, quantity) for engine in plan.engines]
+        bounded = [engine for engine in plan.engines if quantity != "token_budget" or engine.role != "decode"]
+        stated = [getattr(engine.strategy, quantity) for engine in bounded]
         values.append((quantity, getattr(bounds, quantity), stated))
     for quantity, bound, stated in values:
         if bound is not None:

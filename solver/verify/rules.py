@@ -8,23 +8,31 @@ from shardwise.models.plan import Finding, Plan
 from shardwise.models.scenario import Scenario
 from shardwise.models.strategy import Strategy
 
+from .deployment import node_size
 from .text import rule
 
 
 def check_rules(plan: Plan) -> list[Finding]:
     """Every rule that holds for the plan's engines."""
+    node = node_size(plan.scenario.hardware)
+    return [
+        finding
+        for entry in plan.engines
+        for finding in rules_on(plan.scenario, entry.role, entry.strategy, [(entry.strategy.pipeline, node)])
+    ]
+
+
+def rules_on(scenario: Scenario, role: str, cut: Strategy, parts: list[tuple[int, int]]) -> list[Finding]:
+    """Every rule that holds for an engine; `parts`: its stages on each of its cards, and the GPUs of a node there."""
     found = []
-    node = plan.scenario.hardware.gpus_per_node or plan.scenario.hardware.accelerator.gpus_per_node
-    for entry in plan.engines:
-        cut = entry.strategy
-        for one in plan.scenario.rules:
-            roles = {"prefill": {"prefill"}, "aggregated": {"aggregated", "decode"}}[entry.role]
-            if roles & set(one.roles) and one.id not in plan.scenario.waive:
-                kept = all(_within(getattr(cut, name), bound) for name, bound in one.bounds.items())
-                kept = kept and all(_inside(cut, group, node) for group in one.inside_node)
-                found.append(rule(f"rules.{one.id}", kept, cut.describe(), one.statement))
-        for name, kept, demand in _engine_rules(plan.scenario, cut):
-            found.append(rule(f"engine.{name}", kept, cut.describe(), demand))
+    roles = {"prefill": {"prefill"}, "decode": {"decode"}, "aggregated": {"aggregated", "decode"}}[role]
+    for one in scenario.rules:
+        if roles & set(one.roles) and one.id not in scenario.waive:
+            kept = all(_within(getattr(cut, name), bound) for name, bound in one.bounds.items())
+            kept = kept and all(_inside(cut, group, parts) for group in one.inside_node)
+            found.append(rule(f"rules.{one.id}", kept, cut.describe(), one.statement))
+    for name, kept, demand in _engine_rules(scenario, cut):
+        found.append(rule(f"engine.{name}", kept, cut.describe(), demand))
     return found
 
 
@@ -33,15 +41,13 @@ def _within(value: int, bound: object) -> bool:
     return (low is None or low <= value) and (high is None or value <= high) and (some is None or value in some)
 
 
-def _inside(cut: Strategy, group: str, node: int) -> bool:
-    engine = cut.tensor * cut.context * cut.data * cut.pipeline
-    block = {
-        "tensor": cut.tensor,
-        "context": cut.tensor * cut.context,
-        "expert": cut.tensor * cut.context * cut.data,
-        "engine": engine,
-    }[group]
-    return engine <= node or (group != "engine" and node % block == 0)
+def _inside(cut: Strategy, group: str, parts: list[tuple[int, int]]) -> bool:
+    """Whether the blocks of a group lie inside nodes; an engine on two cards is in more than one node."""
+    stage = cut.tensor * cut.context * cut.data
+    if group == "engine":
+        return len(parts) == 1 and all(stage * stages <= node for stages, node in parts)
+    block = {"tensor": cut.tensor, "context": cut.tensor * cut.context, "expert": stage}[group]
+    return all(stage * stages <= node or node % block == 0 for stages, node in parts)
 
 
 def _engine_rules(scenario: Scenario, cut: Strategy) -> Iterator[tuple[str, bool, str]]:

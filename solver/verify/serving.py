@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shardwise.models.plan import Finding, Plan
 
 from .deployment import Deployment, mean, mean_square
-from .forward import Forward, Pass
+from .forward import Pass, Relay
 from .text import agree
 
 Pair = tuple[float, float]
@@ -34,11 +34,11 @@ class Served:
 
 
 class Program:
-    """The passes and times of one deployment."""
+    """The passes and times of one deployment; `further`: the same engine on the cards that its pipeline goes on to."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, *further: Deployment) -> None:
         workload = deployment.scenario.workload
-        self.deployment, self.forward = deployment, Forward(deployment)
+        self.deployment, self.forward = deployment, Relay(deployment, *further)
         self.longest = workload.input_tokens.max
         self.prompt_mean, self.answer_mean = mean(workload.input_tokens), mean(workload.output_tokens)
         self.prompt_square = mean_square(workload.input_tokens)
@@ -135,15 +135,34 @@ class Program:
         stages = self.forward.stages(load)
         return max(sum(stages), self.deployment.micro_batches * max(stages))
 
-    def _closed_loop_ttft(self, tokens: float, square: float) -> float:
-        """prompt(S) + wait(S)."""
+    def prompt_time(self, tokens: float, square: float) -> float:
+        """prompt(S): a prompt through the closed loop, chunk after chunk."""
         _, count = self.chunks(tokens)
         full = self.forward.stages(self.full_pass(tokens, square))
         mixed = max(self.forward.stages(self.mixed_pass()))
-        decode = max(self.forward.stages(self.decode_pass()))
-        prompt = count * max(sum(full), max(full) + (self.deployment.micro_batches - 1) * mixed)
+        return count * max(sum(full), max(full) + (self.deployment.micro_batches - 1) * mixed)
+
+    def burst_wait(self, tokens: float, square: float) -> float:
+        """wait(S): the opening burst of the closed loop, averaged over a client's requests."""
+        _, count = self.chunks(tokens)
+        longer = max(self.forward.stages(self.full_pass(tokens, square)))
+        longer -= max(self.forward.stages(self.decode_pass()))
         burst = 0.5 / self.deployment.scenario.workload.requests_per_client
-        return prompt + burst * self.deployment.group_sequences * count * (max(full) - decode)
+        return burst * self.deployment.group_sequences * count * longer
+
+    def period(self) -> float:
+        """One round of the closed loop's mixed pass."""
+        return self._token_time(self.mixed_pass())
+
+    def decode_time(self) -> float:
+        """TPOT where nothing but decoding happens."""
+        return self._token_time(self.decode_pass())
+
+    def mixed_time(self) -> float:
+        """TPOT of the closed loop: the others bring prompts while a sequence decodes."""
+        others = self.forward.stages(self.mixed_pass(self.deployment.batch - 1))
+        in_turn = (self.deployment.micro_batches - 1) * max(self.forward.stages(self.mixed_pass()))
+        return max(sum(others), max(others) + in_turn)
 
     def served(self) -> Served:
         """All predictions but memory."""
@@ -151,17 +170,14 @@ class Program:
         start = deployment.scenario.latencies.startup
         tpot: float | None = None
         if deployment.program == "closed loop":
-            longest = self._closed_loop_ttft(self.longest, self.longest**2)
-            average = self._closed_loop_ttft(self.prompt_mean, self.prompt_square)
-            period = self._token_time(self.mixed_pass())
-            others = self.forward.stages(self.mixed_pass(deployment.batch - 1))
-            in_turn = (deployment.micro_batches - 1) * max(self.forward.stages(self.mixed_pass()))
-            tpot = max(sum(others), max(others) + in_turn)
+            lengths = ((self.longest, self.longest**2), (self.prompt_mean, self.prompt_square))
+            longest, average = (self.prompt_time(*size) + self.burst_wait(*size) for size in lengths)
+            period, tpot = self.period(), self.mixed_time()
             output: float | None = held / period
             requests = held / period / self.answer_mean
         elif deployment.program == "static batch":
             longest, average = self.prompts_alone()
-            tpot = self._token_time(self.decode_pass())
+            tpot = self.decode_time()
             requests = held / (average + (self.answer_mean - 1) * tpot)
             output = requests * self.answer_mean
         else:

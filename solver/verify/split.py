@@ -2,58 +2,79 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import accumulate
 
 from shardwise.models.plan import Finding
 
 from .deployment import Deployment
-from .memory import ROUNDING, MemoryOf, usable
+from .forward import Forward, Pass
+from .memory import ROUNDING, MemoryOf, allowed
 from .serving import Program
 from .text import TOLERANCE, rule, show
 
 
-def check_split(deployment: Deployment) -> list[Finding]:
-    """No contiguous split that fits the card has a slowest stage shorter than the plan's."""
-    program = Program(deployment)
+@dataclass(frozen=True)
+class Place:
+    """What a stage takes and holds on the card that it stands on; sums over the layers before each."""
+
+    end: float
+    times: list[float]
+    free: float
+    """Bytes that are left for its layers."""
+    held: list[float]
+
+    def takes(self, first: int, end: int) -> float:
+        """Seconds with these layers."""
+        return self.end + self.times[end] - self.times[first]
+
+    def fits(self, first: int, end: int) -> bool:
+        """Whether the card holds these layers."""
+        return self.held[end] - self.held[first] <= self.free
+
+
+def check_split(deployment: Deployment, *further: Deployment) -> list[Finding]:
+    """No contiguous split that fits has a slowest stage shorter than the plan's; `further`: on its other cards."""
+    program = Program(deployment, *further)
     load = program.reference_pass()
     slowest = max(program.forward.stages(load))
-    ends = [program.forward.ends(load, stage) for stage in range(deployment.cut.pipeline)]
-    times = list(accumulate(program.forward.layers(load), initial=0.0))
-    found = _exists(deployment, ends, times, slowest * (1 - TOLERANCE))
+    places = [place for leg in program.forward.legs for place in _places(leg, load)]
+    found = _exists(places, len(deployment.shapes.layers), slowest * (1 - TOLERANCE))
     said = f"slowest stage {show(slowest, 's')} with layers {', '.join(map(str, deployment.split))}"
     demanded = "a split that fits is faster" if found else "none that fits is faster"
     return [rule("stages.slowest", not found, said, demanded)]
 
 
-def _exists(deployment: Deployment, ends: list[float], times: list[float], ceiling: float) -> bool:
+def _places(leg: Forward, load: Pass) -> list[Place]:
+    """The stages on one card."""
+    memory = MemoryOf(leg.deployment)
+    room = allowed(leg.deployment.scenario) - ROUNDING
+    times = list(accumulate(leg.layers(load), initial=0.0))
+    held = list(accumulate((sum(memory.kinds[layer]) for layer in leg.shapes.layers), initial=0.0))
+    return [
+        Place(leg.ends(load, stage), times, room - memory.stage(stage, range(0)).total, held)
+        for stage in leg.cut.stages
+    ]
+
+
+def _exists(places: list[Place], layers: int, ceiling: float) -> bool:
     """Whether a split exists whose every stage fits and takes less than the ceiling.
 
     `reached` holds the places where a stage may begin, stage after stage. A stage that begins later may end
     later, so one pointer moves over the ends only once per stage.
     """
-    memory, layers, stages = MemoryOf(deployment), deployment.shapes.layers, deployment.cut.pipeline
-    required = deployment.scenario.requirements.memory_per_gpu
-    room: float = usable(deployment.scenario.hardware) - ROUNDING
-    if required is not None:
-        room = min(room, required - ROUNDING)
-    held = list(accumulate((sum(memory.kinds[layer]) for layer in layers), initial=0.0))
-    reached = [True] + [False] * len(layers)
-    for stage in range(stages):
-        free = room - memory.stage(stage, range(0)).total
+    reached = [True] + [False] * layers
+    for place in places:
         later = [False] * len(reached)
         end = filled = 0
         for begin, possible in enumerate(reached):
             if not possible:
                 continue
             end = max(end, begin)
-            while (
-                end < len(layers)
-                and ends[stage] + times[end + 1] - times[begin] < ceiling
-                and held[end + 1] - held[begin] <= free
-            ):
+            while end < layers and place.takes(begin, end + 1) < ceiling and place.fits(begin, end + 1):
                 end += 1
-            for place in range(max(begin + 1, filled + 1), end + 1):
-                later[place] = True
+            for cut in range(max(begin + 1, filled + 1), end + 1):
+                later[cut] = True
             filled = max(filled, end)
         reached = later
     return reached[-1]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from shardwise.models.engine import Engine
+from shardwise.models.engine import Engine, EngineStrategy
 from shardwise.models.hardware import GpuRange, Hardware
 from shardwise.models.plan import Finding, Plan
+from shardwise.models.scenario import Scenario
+from shardwise.models.strategy import Strategy
 
 from .deployment import node_size, sequences
 from .shapes import layer_kinds
@@ -55,9 +57,18 @@ def check_degrees(plan: Plan) -> list[Finding]:
 
 
 def _degrees(plan: Plan, engine: Engine) -> Iterator[Finding]:
-    cut, scenario = engine.strategy, plan.scenario
+    decodes = plan.scenario.workload.output_tokens.max > 1
+    yield from products(plan.scenario, engine.strategy, engine.gpus_per_engine, decodes=decodes)
+    role = "aggregated" if decodes else "prefill"
+    yield rule("engine.role", engine.role == role, engine.role, role)
+    card = plan.scenario.hardware.accelerator.id
+    yield rule("engine.accelerator", engine.accelerator == card, engine.accelerator, card)
+
+
+def products(scenario: Scenario, cut: Strategy, gpus: int, *, decodes: bool) -> Iterator[Finding]:
+    """Products of the degrees of an engine of so many GPUs; `decodes`: it generates tokens."""
     group = cut.tensor * cut.context * cut.data
-    yield equal("degrees.engine", engine.gpus_per_engine, group * cut.pipeline, "GPUs")
+    yield equal("degrees.engine", gpus, group * cut.pipeline, "GPUs")
     expert_group = cut.expert * cut.expert_tensor
     if scenario.model.experts is not None:
         yield equal("degrees.experts", expert_group, group, "GPUs of a stage group")
@@ -68,13 +79,8 @@ def _degrees(plan: Plan, engine: Engine) -> Iterator[Finding]:
             f"data {cut.data}, expert {cut.expert}, expert_tensor {cut.expert_tensor}",
             "1, 1 and 1 for a model without experts",
         )
-    decodes = scenario.workload.output_tokens.max > 1
     if decodes:
         yield equal("degrees.context", cut.context, 1)
-    role = "aggregated" if decodes else "prefill"
-    yield rule("engine.role", engine.role == role, engine.role, role)
-    card = scenario.hardware.accelerator.id
-    yield rule("engine.accelerator", engine.accelerator == card, engine.accelerator, card)
 
 
 def check_division(plan: Plan) -> list[Finding]:
@@ -87,8 +93,21 @@ def _divides(name: str, degree: int, whole: int, of_what: str) -> Finding:
 
 
 def _division(plan: Plan, engine: Engine) -> Iterator[Finding]:
-    cut, scenario = engine.strategy, plan.scenario
-    model, tensor = scenario.model, engine.strategy.tensor
+    yield from divisors(plan.scenario, engine.strategy)
+    yield tensor_nodes(engine.strategy, engine.strategy.pipeline, node_size(plan.scenario.hardware))
+    held = sequences(plan.scenario.workload)
+    replicas = engine.count * engine.strategy.data
+    yield rule(
+        "division.sequences",
+        replicas <= held,
+        f"{replicas:,} attention replicas",
+        f"at most {held:,}, one sequence each",
+    )
+
+
+def divisors(scenario: Scenario, cut: EngineStrategy) -> Iterator[Finding]:
+    """What the degrees of one engine must divide."""
+    model, tensor = scenario.model, cut.tensor
     attention, experts = model.attention, model.experts
     yield _divides("division.heads", tensor, attention.heads, "query heads")
     if attention.latent is None:
@@ -112,17 +131,12 @@ def _division(plan: Plan, engine: Engine) -> Iterator[Finding]:
         f"{len(split):,} stages with {sum(split):,} layers, the shortest {min(split, default=0):,}",
         f"{cut.pipeline:,} stages with {len(kinds):,} layers, at least 1 each",
     )
-    held = sequences(scenario.workload)
-    replicas = engine.count * cut.data
-    yield rule(
-        "division.sequences",
-        replicas <= held,
-        f"{replicas:,} attention replicas",
-        f"at most {held:,}, one sequence each",
-    )
-    node = node_size(scenario.hardware)
-    gpus = tensor * cut.context * cut.data * cut.pipeline
-    yield rule(
+
+
+def tensor_nodes(cut: Strategy, stages: int, node: int) -> Finding:
+    """Whether the tensor groups of an engine, or of its stages on one card, lie well in nodes of that size."""
+    tensor, gpus = cut.tensor, cut.tensor * cut.context * cut.data * stages
+    return rule(
         "division.tensor_nodes",
         node % tensor == 0 or gpus <= node or tensor % node == 0,
         f"tensor {tensor:,} in an engine of {gpus:,} GPUs",

@@ -38,6 +38,8 @@ def conflict_text(number: int, conflict: Conflict) -> str:
 
 
 def _title(conflict: Conflict) -> str:
+    if not conflict.members:
+        return "nothing can be placed, whatever gives way"
     if len(conflict.members) == 1:
         return f"no strategy keeps {conflict.members[0].id}"
     return f"no strategy keeps these {len(conflict.members)} conditions together"
@@ -121,7 +123,7 @@ def explanation_markdown(explanation: Explanation) -> str:
     title = f"What holds the plan back: {explanation.scenario.name}" if exists else _verdict(explanation)
     parts = [
         section(title, *warnings_of(explanation), explanation.headline or "", level=1),
-        *(_conflict_section(number, one) for number, one in enumerate(explanation.conflicts, 1)),
+        *(conflict_section(number, one) for number, one in enumerate(explanation.conflicts, 1)),
         _repairs_section(explanation),
         _bindings_section(explanation),
         readings_section(explanation),
@@ -136,7 +138,8 @@ def _verdict(explanation: Explanation) -> str:
     return f"No plan exists: {explanation.scenario.name}"
 
 
-def _conflict_section(number: int, conflict: Conflict) -> str:
+def conflict_section(number: int, conflict: Conflict) -> str:
+    """One conflict for the report."""
     rows = [
         (
             m.id + (" (possibly not needed)" if m.needed == "possible" else ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...models import Lengths, Plan, Scenario
 from ...models.counts import count_parameters
-from .text import bullets, section, show_bytes, show_count, table
+from .text import bullets, section, show_bytes, show_count, show_rate, table
 
 
 def hardware_section(scenario: Scenario) -> str:
@@ -24,6 +24,23 @@ def hardware_section(scenario: Scenario) -> str:
         f"Dense matrices reach {efficiency.mfu:.0%} of the peak rate and {efficiency.bandwidth:.0%} of the memory "
         "bandwidth; all constants stand at the end",
     ]
+    return section("Hardware environment", bullets(lines))
+
+
+def stocks_section(scenario: Scenario) -> str:
+    """The machine of a deployment of pools: its GPU types."""
+    h, lines = scenario.hardware, []
+    for stock in h.stocks:
+        card, here = stock.accelerator, h.on(stock)
+        price = "" if stock.price_per_hour is None else f", {stock.price_per_hour:g} per GPU-hour"
+        lines.append(
+            f"{card.name} (`{card.id}`): up to {stock.gpus:,}, {here.node_size} per node; "
+            f"{show_bytes(here.usable_memory)} usable each, {show_bytes(card.memory_bandwidth)}/s; links "
+            f"{show_bytes(here.inside.bandwidth)}/s inside a node, {show_bytes(here.between.bandwidth)}/s between "
+            f"nodes{price}"
+        )
+    if h.pool_link is not None:
+        lines.append(f"Between pools: {show_bytes(h.pool_link.bandwidth)}/s per GPU")
     return section("Hardware environment", bullets(lines))
 
 
@@ -72,8 +89,16 @@ def engine_section(plan: Plan) -> str:
 def load_section(scenario: Scenario) -> str:
     """The load."""
     work = scenario.workload
-    closed = work.concurrency is not None
-    load = f"Concurrency: {work.sequences:,} requests in flight" if closed else f"Batch: {work.sequences:,} at once"
+    load = f"Batch: {work.sequences:,} at once"
+    if work.concurrency is not None:
+        load = f"Concurrency: {work.sequences:,} requests in flight"
+    elif work.request_rate is not None:
+        rate = (
+            "as many requests as can be carried"
+            if work.request_rate == "max"
+            else show_rate(work.request_rate, "requests")
+        )
+        load = f"Arrivals: {rate}, burstiness {work.burstiness:g}"
     answer = _lengths(work.output_tokens) if work.decodes else "nothing beyond the first token (prefill only)"
     return section("Input data", bullets((load, f"Prompt: {_lengths(work.input_tokens)}", f"Answer: {answer}")))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from ...models import Plan
@@ -13,7 +14,14 @@ _MOST_RANKS = 64
 
 def layout_section(plan: Plan) -> str:
     """The first engine rank by rank, and where the other engines sit."""
-    first = [rank for rank in plan.placement if rank.engine == 0]
+    return ranks_section(plan.placement)
+
+
+def ranks_section(placement: Sequence[Rank]) -> str:
+    """The same from the ranks; nothing where there are none."""
+    first = [rank for rank in placement if rank.engine == 0]
+    if not first:
+        return ""
     rows = [
         (
             r.rank,
@@ -33,7 +41,7 @@ def layout_section(plan: Plan) -> str:
         if len(first) > _MOST_RANKS
         else ""
     )
-    return section("Rank layout", "Engine 0:", table(header, rows), more, _others(plan))
+    return section("Rank layout", "Engine 0:", table(header, rows), more, _others(placement))
 
 
 def _experts(rank: Rank) -> str:
@@ -42,10 +50,10 @@ def _experts(rank: Rank) -> str:
     return f"{spans(*rank.experts)}, columns {spans(*rank.expert_columns)}"
 
 
-def _others(plan: Plan) -> str:
+def _others(placement: Sequence[Rank]) -> str:
     """Nodes and GPUs of every engine."""
     rows = []
-    for number, ranks in groupby(plan.placement, key=lambda rank: rank.engine):
+    for number, ranks in groupby(placement, key=lambda rank: rank.engine):
         seats: dict[int, list[int]] = {}
         for rank in ranks:
             seats.setdefault(rank.node, []).append(rank.gpu)

@@ -47,7 +47,7 @@ def plan_markdown(plan: Plan) -> str:
         checklist_section(plan),
         proof_section(plan),
         section("Assumptions", bullets(plan.assumptions)),
-        sources_section(plan),
+        sources_section(plan.provenance),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...models import Plan
+from ...models.plan import Balance, Check, Figure, Proof
 from .text import bullets, section, show_bytes, show_rate, show_seconds, table
 
 
@@ -40,16 +43,18 @@ def balance_section(plan: Plan) -> str:
     """Busiest over mean, as the verifier counted."""
     if plan.verification is None:
         return ""
-    rows = [
-        (b.resource, f"{b.mean:.4g}", f"{b.busiest:.4g}", b.unit, f"{b.ratio:.3f}") for b in plan.verification.balance
-    ]
-    header = ("load", "mean", "busiest", "unit", "busiest / mean")
-    return section("Load balance", "Counted GPU by GPU by the verifier; 1 is perfect.", table(header, rows))
+    text = "Counted GPU by GPU by the verifier; 1 is perfect."
+    return section("Load balance", text, balance_rows(plan.verification.balance))
+
+
+def balance_rows(balance: Sequence[Balance]) -> str:
+    """The table of loads."""
+    rows = [(b.resource, f"{b.mean:.4g}", f"{b.busiest:.4g}", b.unit, f"{b.ratio:.3f}") for b in balance]
+    return table(("load", "mean", "busiest", "unit", "busiest / mean"), rows)
 
 
 def checklist_section(plan: Plan) -> str:
     """Every condition, and the second route."""
-    rows = [("✓" if c.ok else "✗", f"`{c.name}`", c.statement, c.required, c.predicted) for c in plan.checks]
     verified = ""
     if plan.verification is not None:
         findings = plan.verification.findings
@@ -58,16 +63,25 @@ def checklist_section(plan: Plan) -> str:
             f"{plan.verification.tolerance:g}. It recomputes everything from plan.json and shares no formula code with "
             "the pricing."
         )
-    return section("Validation checklist", table(("", "condition", "demands", "required", "plan"), rows), verified)
+    return section("Validation checklist", checks_table(plan.checks), verified)
+
+
+def checks_table(checks: Sequence[Check]) -> str:
+    """The table of conditions."""
+    rows = [("✓" if c.ok else "✗", f"`{c.name}`", c.statement, c.required, c.predicted) for c in checks]
+    return table(("", "condition", "demands", "required", "plan"), rows)
 
 
 def proof_section(plan: Plan) -> str:
     """What was proved, over what, and how it was cross-checked."""
-    proof = plan.proof
+    return section("Proof", *proof_table(plan.proof, "combinations"))
+
+
+def proof_table(proof: Proof, things: str) -> tuple[str, ...]:
+    """The paragraphs of a proof over so many priced things."""
     rows = [(s.objective, s.status, _number(s.value, s.unit), _number(s.bound, s.unit)) for s in proof.stages]
-    return section(
-        "Proof",
-        f"{proof.strategies:,} legal strategies, {proof.candidates:,} priced combinations, {proof.rows:,} of them "
+    return (
+        f"{proof.strategies:,} legal strategies, {proof.candidates:,} priced {things}, {proof.rows:,} of them "
         f"given to the solver; {proof.wall_s:.2f} s.",
         table(("objective, in order", "status", "value", "proved bound"), rows),
         "Left out before the solver, by rules that cannot remove the optimum:",
@@ -82,7 +96,7 @@ def _number(value: float | None, unit: str) -> str:
     return "unknown" if value is None else f"{value:,.6g} {unit}"
 
 
-def sources_section(plan: Plan) -> str:
+def sources_section(provenance: Sequence[Figure]) -> str:
     """Every figure that the predictions rest on."""
-    rows = [(figure.name, figure.value, figure.provenance, figure.source) for figure in plan.provenance]
+    rows = [(figure.name, figure.value, figure.provenance, figure.source) for figure in provenance]
     return section("Where the numbers come from", table(("figure", "value", "provenance", "source"), rows))

@@ -88,7 +88,7 @@ def test_routing_is_measured_or_modelled_not_both() -> None:
 @pytest.mark.parametrize(
     ("load", "reason"),
     [
-        ({}, "give concurrency .* or batch"),
+        ({}, "give concurrency .* batch .* or request_rate"),
         ({"batch": 1, "concurrency": 1}, "one of them"),
         ({"batch": 1, "output_tokens": {"min": 1, "max": 5}}, "start at 2 or be exactly 1"),
         ({"batch": 0}, "greater than or equal to 1"),

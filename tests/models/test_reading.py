@@ -129,7 +129,7 @@ def test_a_whole_message(write: Write) -> None:
         ("  gpus: 8", "  gpus: 8\n  gpus: 9", 4, 3, "key 'gpus' stands twice", "it stands first in line 3"),
         ("  gpus: 8\n", "  gpus: 8\n  ? [a]\n  : 1\n", 4, 5, "a key must be plain text", None),
         ("  accelerator: h100-sxm\n", "", 2, 3, "missing key 'hardware.accelerator'", "'accelerator' is:"),
-        ("  batch: 4\n", "", 6, 3, "workload: give concurrency (requests in flight) or batch", "'workload' is:"),
+        ("  batch: 4\n", "", 6, 3, "workload: give concurrency (requests in flight), batch", "'workload' is:"),
         # numbers
         ("gpus: 8", "gpus: -8", 3, 9, "hardware.gpus: -8: input should be greater than or equal to 1", "'gpus' is:"),
         ("gpus: 8", "gpus: eight", 3, 9, "hardware.gpus: 'eight': input should be a valid integer", "'gpus' is:"),

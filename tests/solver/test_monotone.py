@@ -36,7 +36,7 @@ def reached(scene: Scenario) -> float:
 def relaxed(limits: Any, factor: float) -> dict[str, Any]:
     """Ceilings times the factor, floors divided by it."""
     loose: dict[str, Any] = {}
-    for name, value in limits.model_dump(exclude_none=True).items():
+    for name, value in limits.model_dump(exclude_none=True, exclude={"ttft_at"}).items():
         floors = isinstance(value, dict)
         loose[name] = {key: rate / factor for key, rate in value.items()} if floors else value * factor
     return loose

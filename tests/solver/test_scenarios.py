@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shardwise.models import Scenario
-from shardwise.solver import solve
+from shardwise.models import Scenario, ScenarioFile
+from shardwise.models.conditions_file import read_conditions
+from shardwise.solver import deploy, solve
 
 FILES = sorted(file for file in (Path(__file__).parents[2] / "scenarios").iterdir() if file.is_file())
 TOO_SLOW = {"requirements.throughput_per_gpu.tokens"}
@@ -18,7 +19,29 @@ INFEASIBLE = {
 }
 
 
-@pytest.mark.parametrize("file", FILES, ids=[file.name for file in FILES])
+def asks_for_pools(file: Path) -> bool:
+    conditions = read_conditions(file)
+    return not isinstance(conditions, ScenarioFile) or conditions.scenario.pools
+
+
+POOLS = [file for file in FILES if asks_for_pools(file)]
+SINGLE = [file for file in FILES if file not in POOLS]
+
+
+@pytest.mark.parametrize("file", POOLS, ids=[file.name for file in POOLS])
+def test_deployment(file: Path) -> None:
+    conditions = read_conditions(file)
+    scene = conditions.scenario if isinstance(conditions, ScenarioFile) else conditions
+    plan = deploy(scene)
+    assert plan.status == "optimal"
+    assert all(stage.value == stage.bound for stage in plan.proof.stages)
+    assert all(check.ok for check in plan.checks)
+    assert plan.verification is not None and plan.verification.ok
+    assert plan.gpus_used + plan.gpus_idle == scene.hardware.gpu_range.max
+    assert (plan.idle_reason is None) == (plan.gpus_idle == 0)
+
+
+@pytest.mark.parametrize("file", SINGLE, ids=[file.name for file in SINGLE])
 def test_scenario(file: Path) -> None:
     scene = Scenario.load(file)
     first, second = solve(scene), solve(scene)
@@ -36,4 +59,4 @@ def test_scenario(file: Path) -> None:
 
 
 def test_there_are_scenarios() -> None:
-    assert len(FILES) >= 10 and set(INFEASIBLE) <= {file.stem for file in FILES}
+    assert len(SINGLE) >= 10 and len(POOLS) >= 4 and set(INFEASIBLE) <= {file.stem for file in FILES}

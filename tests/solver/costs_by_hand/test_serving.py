@@ -265,7 +265,7 @@ def test_pricing_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     conditions = scene(TWO_LAYERS, {"batch": 6, "input_tokens": 10})
     degrees = np.vstack([strategy(), strategy(pipeline=2), strategy(tensor=2)])
     whole = price(conditions, grid := make_grid(conditions, degrees))
-    monkeypatch.setattr(serving, "_BLOCK", 7)
+    monkeypatch.setattr(serving, "BLOCK", 7)
     parts = price(conditions, grid)
     assert len(parts) == len(whole) == len(grid) > 14
     for name in (*TIMES, *RATES, *CHOICE, "stage_of_layer"):

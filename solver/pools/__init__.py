@@ -1,0 +1,1 @@
+"""Deployments of pools: how many engines of which kind in which role, proved by the count model (docs/pools.md)."""

@@ -1,0 +1,183 @@
+"""The count model in CP-SAT: one integer per engine, the deployment's sums, nodes, pairs and identities.
+
+Enters: some engines, a goal. Leaves: counts, and how far they are proved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from ortools.sat.python import cp_model
+
+from ..watch import Watch
+from . import packing
+from .contenders import tolerance
+from .engines import AGGREGATED, DECODE, PREFILL, Demands, Engines, Integers
+from .linear import INFINITE, Goal, Linear
+
+Outcome = Literal["optimal", "feasible", "infeasible", "unknown"]
+OUTCOMES: dict[object, Outcome] = {
+    cp_model.OPTIMAL: "optimal",
+    cp_model.FEASIBLE: "feasible",
+    cp_model.INFEASIBLE: "infeasible",
+    cp_model.UNKNOWN: "unknown",
+}
+SECOND_LOOK = 0.5
+"""Deterministic seconds of the search that an infeasible answer is held against."""
+PATIENCE = 20.0
+"""Deterministic seconds of one search; what is open then is told with its bound."""
+
+
+@dataclass
+class Counted:
+    """Counts of engines (by index into the engines given), the value of the objective and the solver's bound."""
+
+    outcome: Outcome
+    counts: dict[int, int]
+    value: int = 0
+    bound: int = 0
+
+
+def count(
+    e: Engines,
+    index: NDArray[np.intp],
+    goal: Goal,
+    objective: Linear,
+    constraints: Sequence[Linear],
+    most: Integers,
+    demands: Demands,
+    watch: Watch,
+    *,
+    hint: Mapping[int, int] | None = None,
+    enough: int | None = None,
+    ceiling: int | None = None,
+) -> Counted:
+    """Maximise the objective over the engines at `index`.
+
+    With `enough`, the first deployment of that value will do. `ceiling` is known to be out of reach of anything better.
+    """
+    model = cp_model.CpModel()
+    n = {int(i): model.new_int_var(0, int(most[i]), f"engines_{i}") for i in index}
+    flow = model.new_int_var(0, _most_flow(e, n, demands.gpus), "flow")
+
+    def total(one: Linear) -> cp_model.LinearExprT:
+        terms = [(n[i], int(one.coefficients[i])) for i in n if one.coefficients[i]]
+        expression = cp_model.LinearExpr.weighted_sum([v for v, _ in terms], [c for _, c in terms])
+        return expression + one.flow * flow if one.flow else expression
+
+    for one in constraints:
+        _post(model, total(one), one)
+    for place, card in enumerate(demands.cards):
+        if card.node > 1:
+            packing.post(model, card, [(int(e.on[i, place]), n[i]) for i in n if e.on[i, place]])
+    if demands.decodes:
+        _pairs(model, e, n, most, tolerance(e, demands, goal.latency))
+    if not demands.mixes:
+        _one_mode(model, e, n, most)
+    if demands.distinct is not None:
+        _distinct(model, e, n, most, demands.distinct)
+    if demands.engines is not None:
+        whole = int(sum(card.gpus for card in demands.cards))
+        allowed = [k for k in range(1, whole + 1) if demands.engines(k)]
+        model.add_linear_expression_in_domain(sum(n.values()), cp_model.Domain.from_values(allowed))
+    model.add(sum(n.values()) >= 1)
+    worth = total(objective)
+    if enough is None:
+        model.maximize(worth)
+        if ceiling is not None:
+            model.add(worth <= ceiling)
+    else:
+        model.add(worth >= enough)
+    for i, variable in n.items():
+        if hint is not None:
+            model.add_hint(variable, hint.get(i, 0))
+    solver, outcome = _solved(model, watch, presolve=True)
+    if outcome == "infeasible":
+        # It has been wrong after presolve (docs/decisions.md): no deployment is ruled out on one search's word.
+        again, second = _solved(model, watch, presolve=False)
+        if second in ("optimal", "feasible"):
+            solver, outcome = again, second
+    if outcome not in ("optimal", "feasible"):
+        return Counted(outcome, {})
+    counts = {i: solver.value(variable) for i, variable in n.items() if solver.value(variable)}
+    value = solver.value(worth)
+    if enough is not None:
+        outcome = "optimal"
+    bound = value if outcome == "optimal" else round(solver.best_objective_bound)
+    return Counted(outcome, counts, value, bound)
+
+
+def _solved(model: cp_model.CpModel, watch: Watch, *, presolve: bool) -> tuple[cp_model.CpSolver, Outcome]:
+    """One search, the same in every run."""
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.random_seed = 0
+    solver.parameters.linearization_level = 2  # measured: knapsacks with ties stay open for minutes at level 1
+    solver.parameters.max_deterministic_time = PATIENCE if presolve else SECOND_LOOK
+    solver.parameters.cp_model_presolve = presolve
+    return solver, OUTCOMES[watch.solve(solver, model)]
+
+
+def _most_flow(e: Engines, index: Iterable[int], gpus: int) -> int:
+    """What passes from prefill to decode engines at most: all GPUs at the best rate per GPU."""
+    each = max((int(e.rate[i]) / int(e.gpus[i]) for i in index if e.role[i] == DECODE), default=0.0)
+    return math.ceil(each * gpus) + 1
+
+
+def _post(model: cp_model.CpModel, expression: cp_model.LinearExprT, one: Linear) -> None:
+    if one.least == one.most:
+        model.add(expression == one.least)
+        return
+    if one.least > -INFINITE:
+        model.add(expression >= one.least)
+    if one.most < INFINITE:
+        model.add(expression <= one.most)
+
+
+def _pairs(model: cp_model.CpModel, e: Engines, n: dict[int, cp_model.IntVar], most: Integers, far: Integers) -> None:
+    """Prefill engines come with decode engines, and every one can feed every other: Booleans over the prefill parts."""
+    senders = sorted((i for i in n if e.role[i] == PREFILL), key=lambda i: int(e.ttft[i]))
+    takers = [i for i in n if e.role[i] == DECODE]
+    apart = model.new_bool_var("disaggregated")
+    for half in (senders, takers):
+        for i in half:
+            model.add(n[i] <= int(most[i]) * apart)
+        model.add(sum(n[i] for i in half) >= apart)
+    if not senders or not takers:
+        return
+    nearest = min(int(far[i]) for i in takers)
+    late = [i for i in senders if e.ttft[i] > nearest]
+    steps = sorted({int(e.ttft[i]) for i in late})
+    reaches = [model.new_bool_var(f"prefill_part_of_{step}") for step in steps]
+    for lower, higher in pairwise(reaches):
+        model.add_implication(higher, lower)
+    for i in late:
+        model.add(n[i] <= int(most[i]) * reaches[steps.index(int(e.ttft[i]))])
+    for i in takers:
+        at = int(np.searchsorted(steps, int(far[i]), side="right"))
+        if at < len(steps):
+            model.add(n[i] <= int(most[i]) * (1 - reaches[at]))
+
+
+def _one_mode(model: cp_model.CpModel, e: Engines, n: dict[int, cp_model.IntVar], most: Integers) -> None:
+    whole = model.new_bool_var("aggregated")
+    for i, variable in n.items():
+        model.add(variable <= int(most[i]) * (whole if e.role[i] == AGGREGATED else 1 - whole))
+
+
+def _distinct(model: cp_model.CpModel, e: Engines, n: dict[int, cp_model.IntVar], most: Integers, limit: int) -> None:
+    for role in (PREFILL, DECODE, AGGREGATED):
+        used: dict[int, cp_model.IntVar] = {}
+        for i in (i for i in n if e.role[i] == role):
+            identity = int(e.identity[i])
+            if identity not in used:
+                used[identity] = model.new_bool_var(f"role_{role}_identity_{identity}")
+            model.add(n[i] <= int(most[i]) * used[identity])
+        if len(used) > limit:
+            model.add(sum(used.values()) <= limit)
