@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .process import Command, Cost, Spread, measure, say, table, versions
 
-SCENARIOS = Path(__file__).parents[1] / "scenarios"
+SCENARIOS = Path(__file__).parents[1] / "scenarios" / "pools"
 SHIPPED = (
     "llama-3.1-8b-l4-table",
     "llama-3.1-70b-h200-arrivals",

@@ -9,7 +9,8 @@ from shardwise.models import Scenario, ScenarioFile
 from shardwise.models.conditions_file import read_conditions
 from shardwise.solver import deploy, solve
 
-FILES = sorted(file for file in (Path(__file__).parents[2] / "scenarios").iterdir() if file.is_file())
+HERE = Path(__file__).parents[2] / "scenarios"
+FILES = sorted(file for folder in (HERE, HERE / "pools") for file in folder.iterdir() if file.is_file())
 TOO_SLOW = {"requirements.throughput_per_gpu.tokens"}
 INFEASIBLE = {
     "source-document-64-declared": TOO_SLOW,
