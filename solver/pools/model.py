@@ -94,9 +94,12 @@ def count(
             model.add(worth <= ceiling)
     else:
         model.add(worth >= enough)
-    for i, variable in n.items():
-        if hint is not None:
+    if hint:
+        # A hint without the flow makes the solver walk through its values one by one.
+        for i, variable in n.items():
             model.add_hint(variable, hint.get(i, 0))
+        rates = [sum(int(e.rate[i]) * c for i, c in hint.items() if e.role[i] == role) for role in (PREFILL, DECODE)]
+        model.add_hint(flow, min(rates) if demands.clients is None and demands.decodes else 0)
     solver, outcome = _solved(model, watch, presolve=True)
     if outcome == "infeasible":
         # It has been wrong after presolve (docs/decisions.md): no deployment is ruled out on one search's word.
