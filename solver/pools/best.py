@@ -17,7 +17,7 @@ from .contenders import contenders, tolerance
 from .engines import Demands, Engines, Source
 from .ladder import Ladder
 from .linear import Goal, constraints_of, most_of, sums_of
-from .model import Counted, count
+from .model import Asked, Counted, count
 from .relaxation import Relaxed, relax
 
 COMPANY = 160
@@ -83,10 +83,11 @@ class Search:
         first = np.union1d(likely, np.array(sorted(hinted), dtype=np.intp)).astype(np.intp)
         self._near = [int(kept[i]) for i in order[:COMPANY] if not few.exact[i]]
 
+        asked = Asked(few, goal, objective, constraints, most, self.demands, enough, ceiling)
+
         def solve(index: NDArray[np.intp], at_hand: Mapping[int, int]) -> Counted:
             self.largest = max(self.largest, len(index))
-            args = (few, index, goal, objective, constraints, most, self.demands, self.watch)
-            return count(*args, hint=at_hand, enough=enough, ceiling=ceiling)
+            return count(asked, index, self.watch, at_hand)
 
         found = solve(first, hinted)
         if found.outcome == "infeasible" or (found.outcome == "optimal" and enough is None and found.value != ceiling):

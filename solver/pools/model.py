@@ -5,8 +5,7 @@ Enters: some engines, a goal. Leaves: counts, and how far they are proved.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -44,40 +43,62 @@ class Counted:
     bound: int = 0
 
 
-def count(
-    e: Engines,
-    index: NDArray[np.intp],
-    goal: Goal,
-    objective: Linear,
-    constraints: Sequence[Linear],
-    most: Integers,
-    demands: Demands,
-    watch: Watch,
-    *,
-    hint: Mapping[int, int] | None = None,
-    enough: int | None = None,
-    ceiling: int | None = None,
-) -> Counted:
+@dataclass(frozen=True)
+class Asked:
+    """A goal over some engines, as sums."""
+
+    engines: Engines
+    goal: Goal
+    objective: Linear
+    constraints: Sequence[Linear]
+    most: Integers
+    demands: Demands
+    enough: int | None = None
+    """The first deployment of this value will do."""
+    ceiling: int | None = None
+    """Nothing better exists."""
+
+
+def count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[int, int]) -> Counted:
     """Maximise the objective over the engines at `index`.
 
-    With `enough`, the first deployment of that value will do. `ceiling` is known to be out of reach of anything better.
+    What flows from prefill to decode engines is what the narrower pool does. Either may be the narrower: two models
+    without the flow as a variable, because the solver walks through the values of so large a one.
     """
+    e, demands = asked.engines, asked.demands
+    pairs = demands.decodes and demands.clients is None and all((e.role[index] == r).any() for r in (PREFILL, DECODE))
+    best = _count(asked, index, watch, hint, PREFILL)
+    if not pairs or (best.counts and (asked.enough is not None or best.value == asked.ceiling)):
+        return best
+    other = _count(asked, index, watch, hint, DECODE)
+    if not other.counts or (best.counts and best.value >= other.value):
+        best, other = (best, other) if best.counts or other.outcome == "infeasible" else (other, best)
+    else:
+        best, other = other, best
+    proved = all(one.outcome in ("optimal", "infeasible") for one in (best, other))
+    outcome = best.outcome if proved else ("feasible" if best.counts else "unknown")
+    bound = max((one.bound for one in (best, other) if one.counts), default=0)
+    return Counted(outcome, best.counts, best.value, best.value if outcome == "optimal" else max(bound, best.value))
+
+
+def _count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[int, int], narrower: int) -> Counted:
+    """The same where the pool of one role is the narrower; that the other keeps up is among the constraints."""
+    e, most, demands = asked.engines, asked.most, asked.demands
     model = cp_model.CpModel()
     n = {int(i): model.new_int_var(0, int(most[i]), f"engines_{i}") for i in index}
-    flow = model.new_int_var(0, _most_flow(e, n, demands.gpus), "flow")
 
     def total(one: Linear) -> cp_model.LinearExprT:
-        terms = [(n[i], int(one.coefficients[i])) for i in n if one.coefficients[i]]
-        expression = cp_model.LinearExpr.weighted_sum([v for v, _ in terms], [c for _, c in terms])
-        return expression + one.flow * flow if one.flow else expression
+        coefficients = one.coefficients + one.flow * np.where(e.role == narrower, e.rate, 0)
+        terms = [(n[i], int(coefficients[i])) for i in n if coefficients[i]]
+        return cp_model.LinearExpr.weighted_sum([v for v, _ in terms], [c for _, c in terms])
 
-    for one in constraints:
+    for one in asked.constraints:
         _post(model, total(one), one)
     for place, card in enumerate(demands.cards):
         if card.node > 1:
             packing.post(model, card, [(int(e.on[i, place]), n[i]) for i in n if e.on[i, place]])
     if demands.decodes:
-        _pairs(model, e, n, most, tolerance(e, demands, goal.latency))
+        _pairs(model, e, n, most, tolerance(e, demands, asked.goal.latency))
     if not demands.mixes:
         _one_mode(model, e, n, most)
     if demands.distinct is not None:
@@ -87,19 +108,15 @@ def count(
         allowed = [k for k in range(1, whole + 1) if demands.engines(k)]
         model.add_linear_expression_in_domain(sum(n.values()), cp_model.Domain.from_values(allowed))
     model.add(sum(n.values()) >= 1)
-    worth = total(objective)
-    if enough is None:
-        model.maximize(worth)
-        if ceiling is not None:
-            model.add(worth <= ceiling)
+    worth = total(asked.objective)
+    if asked.enough is not None:
+        model.add(worth >= asked.enough)
     else:
-        model.add(worth >= enough)
-    if hint:
-        # A hint without the flow makes the solver walk through its values one by one.
-        for i, variable in n.items():
-            model.add_hint(variable, hint.get(i, 0))
-        rates = [sum(int(e.rate[i]) * c for i, c in hint.items() if e.role[i] == role) for role in (PREFILL, DECODE)]
-        model.add_hint(flow, min(rates) if demands.clients is None and demands.decodes else 0)
+        model.maximize(worth)
+        if asked.ceiling is not None:
+            model.add(worth <= asked.ceiling)
+    for i, variable in n.items() if hint else ():
+        model.add_hint(variable, hint.get(i, 0))
     solver, outcome = _solved(model, watch, presolve=True)
     if outcome == "infeasible":
         # It has been wrong after presolve (docs/decisions.md): no deployment is ruled out on one search's word.
@@ -110,7 +127,7 @@ def count(
         return Counted(outcome, {})
     counts = {i: solver.value(variable) for i, variable in n.items() if solver.value(variable)}
     value = solver.value(worth)
-    if enough is not None:
+    if asked.enough is not None:
         outcome = "optimal"
     bound = value if outcome == "optimal" else round(solver.best_objective_bound)
     return Counted(outcome, counts, value, bound)
@@ -125,12 +142,6 @@ def _solved(model: cp_model.CpModel, watch: Watch, *, presolve: bool) -> tuple[c
     solver.parameters.max_deterministic_time = PATIENCE if presolve else SECOND_LOOK
     solver.parameters.cp_model_presolve = presolve
     return solver, OUTCOMES[watch.solve(solver, model)]
-
-
-def _most_flow(e: Engines, index: Iterable[int], gpus: int) -> int:
-    """What passes from prefill to decode engines at most: all GPUs at the best rate per GPU."""
-    each = max((int(e.rate[i]) / int(e.gpus[i]) for i in index if e.role[i] == DECODE), default=0.0)
-    return math.ceil(each * gpus) + 1
 
 
 def _post(model: cp_model.CpModel, expression: cp_model.LinearExprT, one: Linear) -> None:

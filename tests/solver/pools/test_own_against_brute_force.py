@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from hypothesis import given, reject, settings
+import pytest
+from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
 from shardwise.models import Scenario
 from shardwise.models.deployment import DeploymentPlan
 from shardwise.models.strategy import DEGREES
 from shardwise.solver import deploy
 
+from tests.builders import CARD, DENSE, EXPERTS, scenario
 from tests.solver.brute_force import UndecidedError
 
 from .own_at_random import asked, scenarios
@@ -97,19 +100,111 @@ def checked(data: st.DataObject, load: str, gpus: int, solves: int = 2) -> None:
         reject()
 
 
-@settings(max_examples=3)
+# --- found by these tests, smallest first ----------------------------------------------------------------------------
+
+ONE, TWO = DENSE | {"layers": 1}, DENSE | {"layers": 2}
+SLOW_START = {"startup": 0.01, "iteration": 1e-4}
+PROMPTS_LATER = "a mode that alone does better is not seen: [any] and [aggregated, disaggregated] give the aggregated answer"
+
+
+def chat(clients: int, prompt: int, answer: int) -> dict[str, Any]:
+    return {"concurrency": clients, "input_tokens": prompt, "output_tokens": answer}
+
+
+def offered(prompt: int, answer: int) -> dict[str, Any]:
+    return {"request_rate": "max", "input_tokens": prompt, "output_tokens": answer}
+
+
+def two_cards(first: int, second: int) -> dict[str, Any]:
+    """A usual card and one with three times the bandwidth, so many of each."""
+    other = CARD | {"id": "other", "memory_bandwidth": 3e9, "compute": 6e11}
+    cards = ((CARD | {"id": "one"}, first), (other, second))
+    return {"inventory": [{"accelerator": card, "gpus": gpus, "gpus_per_node": 2} for card, gpus in cards]}
+
+
+def agree(scene: Scenario) -> None:
+    assert compare(scene, engines(scene)), "the grid can be read in two ways here"
+
+
+@pytest.mark.xfail(strict=True, reason="n of the grid of Q ends at ⌊N/z²⌋, not at ⌊N/z⌋: two engines of TP2 on 4 GPUs")
+def test_every_number_of_engines_is_in_the_grid() -> None:
+    agree(scenario(ONE, chat(4, 100, 40), modes="aggregated", objective="throughput", latencies="none"))
+
+
+@pytest.mark.parametrize("modes", ["any", ["aggregated", "disaggregated"]])
+@pytest.mark.xfail(strict=True, reason=PROMPTS_LATER)
+def test_pairs_are_seen_beside_aggregated_engines(modes: Any) -> None:
+    agree(scenario(TWO, chat(5, 30, 40), gpus=3, modes=modes, objective="throughput", latencies=SLOW_START))
+
+
+@pytest.mark.parametrize("modes", ["any", ["aggregated", "disaggregated"]])
+@pytest.mark.xfail(strict=True, reason=PROMPTS_LATER)
+def test_pairs_on_two_cards_are_seen_beside_aggregated_engines(modes: Any) -> None:
+    hardware = two_cards(1, 2)
+    agree(
+        scenario(ONE, chat(2, 30, 40), hardware=hardware, modes=modes, objective="throughput", latencies=SLOW_START)
+    )
+
+
+@pytest.mark.xfail(strict=True, reason="DisagreementError: prefill_keeps_up, 64,169 made and 95,749 requests/s asked")
+def test_prefill_engines_of_two_cards_keep_up() -> None:
+    model, hardware = EXPERTS | {"layers": 1}, two_cards(2, 1)
+    agree(
+        scenario(
+            model, chat(2, 30, 2), hardware=hardware, modes="disaggregated", objective="throughput", latencies="none"
+        )
+    )
+
+
+def test_a_latency_of_whole_nanoseconds_leaves_the_plan_feasible() -> None:
+    """It was rounded down, and the next stage found nothing as fast."""
+    agree(scenario(ONE, chat(2, 30, 2), gpus=2, modes="any", distinct_strategies=1, objective="throughput"))
+
+
+@pytest.mark.parametrize(("gpus", "prompt", "answer", "limit"), [(2, 100, 40, 9.015e-3), (3, 30, 5, 674.13318e-6)])
+def test_pairs_keep_a_latency_where_a_ratio_is_best(gpus: int, prompt: int, answer: int, limit: float) -> None:
+    given: dict[str, Any] = {"strategy": {"batch": {"max": 2}}, "requirements": {"request_latency": limit}}
+    given |= {"modes": "disaggregated", "objective": "throughput-per-gpu", "latencies": "none"}
+    agree(scenario(ONE, offered(prompt, answer), gpus=gpus, **given))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.999, 0.99999])
+def test_a_floor_below_the_best_rate_leaves_it_possible(share: float) -> None:
+    given: dict[str, Any] = {"modes": "aggregated", "distinct_strategies": 1, "latencies": "none"}
+    given |= {"requirements": {"throughput": {"requests": 433.4321271157267 * share}}, "objective": "throughput"}
+    agree(scenario(TWO, chat(6, 30, 40), gpus=2, **given))
+
+
+# --- at random -------------------------------------------------------------------------------------------------------
+
+UNSHRUNK = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)]
+"""An example takes a second: making one smaller would take minutes."""
+
+
+@settings(max_examples=25, phases=UNSHRUNK)
 @given(data=st.data())
 def test_closed_loop(data: st.DataObject) -> None:
     checked(data, "closed", 4)
 
 
-@settings(max_examples=3)
+@pytest.mark.xfail(strict=True, reason="what the tests above find: the grid of Q, pairs that are not seen, keeping up")
+@settings(max_examples=15, phases=UNSHRUNK)
+@given(base=scenarios("closed", gpus=4, plain=True))
+def test_closed_loop_without_limits(base: Scenario) -> None:
+    scene = Scenario.model_validate({**base.model_dump(), "objective": "throughput"})
+    try:
+        compare(scene, engines(scene))
+    except UndecidedError:
+        reject()
+
+
+@settings(max_examples=15, phases=UNSHRUNK)
 @given(data=st.data())
 def test_open_loop(data: st.DataObject) -> None:
-    checked(data, "open", 4)
+    checked(data, "open", 3)
 
 
-@settings(max_examples=3)
+@settings(max_examples=20, phases=UNSHRUNK)
 @given(data=st.data())
 def test_prompts_only(data: st.DataObject) -> None:
     checked(data, "prompts", 4)

