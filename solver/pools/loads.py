@@ -25,9 +25,9 @@ MOST_PROMPTS = 64
 
 
 @lru_cache(maxsize=4096)
-def closed_loads(clients: int, gpus: int, of_card: int, of_all: int, mixed: bool) -> tuple[int, ...]:
-    """Shares of the clients for an engine of so many GPUs: those of equal engines, and of its share of the GPUs."""
-    shares = [(1, n) for n in range(1, max(1, of_card // gpus) + 1)]
+def closed_loads(clients: int, gpus: int, engines: int, of_all: int, mixed: bool) -> tuple[int, ...]:
+    """Shares of the clients for an engine of so many GPUs: those of up to so many equal engines, and of its GPUs."""
+    shares = [(1, n) for n in range(1, max(1, engines) + 1)]
     if mixed:
         steps = min(of_all, MOST_STEPS)
         low, high = gpus * steps / of_all / 2, 2 * gpus * steps / of_all

@@ -93,7 +93,6 @@ def test_any_mode_is_as_good_as_every_mode(data: st.DataObject, load: str) -> No
     at_least(mixed, either)
 
 
-@pytest.mark.xfail(strict=True, reason="n of the grid of Q ends at ⌊N/z²⌋, not at ⌊N/z⌋: solve() knows better")
 @settings(max_examples=8, phases=UNSHRUNK)
 @given(data=st.data())
 def test_one_aggregated_strategy_is_as_good_as_solve(data: st.DataObject) -> None:
