@@ -15,6 +15,7 @@ from ..models import Scenario
 from ..models.strategy import DEGREES
 from .conditions import Condition, Variables, structural_of
 from .conditions.structure import LARGEST_DEGREE
+from .cpsat import new_solver
 from .errors import StoppedError
 from .watch import Watch
 
@@ -37,8 +38,7 @@ def is_legal(scenario: Scenario, conditions: Iterable[Condition], *, presolve: b
     # Wide domains: the number of GPUs must be a condition here, not an end of the variables.
     variables = degree_model(scenario, conditions, LARGEST_DEGREE)
     variables.model.add(variables.engines == 1)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
+    solver = new_solver()
     solver.parameters.cp_model_presolve = presolve
     status = solver.solve(variables.model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE):
@@ -69,12 +69,11 @@ def legal_strategies(
     variables.model.add(variables.engines == 1)
     order = [getattr(variables, name) for name in ("tensor", "expert", "pipeline", "expert_tensor", "data", "context")]
     variables.model.add_decision_strategy(order, cp_model.CHOOSE_FIRST, cp_model.SELECT_MIN_VALUE)
-    solver = cp_model.CpSolver()
+    solver = new_solver()
     solver.parameters.enumerate_all_solutions = True
     # Products of degrees have useless linear relaxations: without them the enumeration is 10 to 15 times faster.
     solver.parameters.linearization_level = 0
     solver.parameters.search_branching = cp_model.FIXED_SEARCH
-    solver.parameters.num_workers = 1
     collector = _Collector([getattr(variables, name) for name in DEGREES])
     status = (watch or Watch()).solve(solver, variables.model, collector)
     if status not in (cp_model.OPTIMAL, cp_model.INFEASIBLE):

@@ -16,6 +16,7 @@ from ...models import Scenario
 from ...models.strategy import DEGREES
 from ..conditions import Condition, Variables
 from ..costs import Candidates
+from ..cpsat import new_solver
 from ..degrees import degree_model
 from ..watch import Watch
 from .objective import Stage
@@ -66,9 +67,7 @@ def choose(
         else:
             model.minimize(target)
         began = time.monotonic()
-        solver = cp_model.CpSolver()
-        solver.parameters.num_workers = 1
-        solver.parameters.random_seed = 0
+        solver = new_solver()
         outcome = _OUTCOMES[watch.solve(solver, model)]
         found = outcome in ("optimal", "feasible")
         if found:

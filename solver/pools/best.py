@@ -6,6 +6,7 @@ answer of exact engines is the best of all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from ..watch import Watch
 from .contenders import contenders, tolerance
 from .engines import Demands, Engines, Source
-from .ladder import Ladder
+from .ladder import MOST_RUNGS, Ladder
 from .linear import Goal, constraints_of, most_of, sums_of
 from .model import Asked, Counted, count
 from .relaxation import Relaxed, relax
@@ -98,14 +99,15 @@ class Search:
         return Counted(found.outcome, {int(kept[i]): c for i, c in found.counts.items()}, found.value, found.bound)
 
     def _climb(self, few: Engines, goal: Goal, enough: int | None) -> Climb | None:
-        """The dynamic programme's answer, where one card's GPUs are all that engines share; else None."""
-        demands = self.demands
+        """The dynamic programme's answer, where GPUs are all that engines share; else None."""
+        demands, gpus = self.demands, tuple(card.gpus for card in self.demands.cards)
         weights = [goal.objective, *(w for w, _ in goal.kept)]
-        if len(demands.cards) > 1 or demands.clients is not None or any(w.price or w.rate < 0 for w in weights):
+        if demands.clients is not None or any(w.price or w.rate < 0 for w in weights):
+            return None
+        if len(gpus) > 1 and math.prod(count + 1 for count in gpus) > MOST_RUNGS:
             return None
         far = tolerance(few, demands, goal.latency)
-        ladder = Ladder.of(few, demands.gpus, far, mixes=demands.mixes, decodes=demands.decodes)
-        return climb(ladder, goal, demands, enough)
+        return climb(Ladder.of(few, gpus, far, mixes=demands.mixes, decodes=demands.decodes), goal, demands, enough)
 
 
 @dataclass
@@ -118,7 +120,7 @@ class Climb:
 
 def climb(ladder: Ladder, goal: Goal, demands: Demands, enough: int | None) -> Climb:
     """The best rung that keeps the floors. A deployment on fewer GPUs than a rung's stands on a lower rung too."""
-    rate, gpus = ladder.best, np.arange(len(ladder.best), dtype=np.int64)
+    rate, gpus = ladder.best, np.indices(ladder.best.shape).sum(axis=0)
     allowed = (gpus >= max(1, demands.least_gpus)) & (rate >= demands.least_rate)
     allowed &= rate >= demands.least_rate_per_gpu * gpus
     for weights, least in goal.kept:
@@ -126,10 +128,10 @@ def climb(ladder: Ladder, goal: Goal, demands: Demands, enough: int | None) -> C
     value = goal.objective.rate * rate + goal.objective.gpus * gpus
     if enough is not None:
         allowed &= value >= enough
-    rungs = np.flatnonzero(allowed)
-    if not len(rungs):
+    if not allowed.any():
         return Climb(None, {})
-    rung = int(rungs[value[rungs].argmax()])
+    highest = np.where(allowed, value, np.iinfo(np.int64).min).argmax()
+    rung = tuple(int(place) for place in np.unravel_index(highest, value.shape))
     return Climb(int(value[rung]), ladder.deployment(rung))
 
 

@@ -6,6 +6,7 @@ from ortools.sat.python import cp_model
 
 from ...models.deployment import PoolEngine
 from ...models.strategy import DEGREES
+from ..cpsat import new_solver
 from ..degrees import degree_model
 from ..errors import DisagreementError
 from .parts import Part
@@ -21,7 +22,6 @@ def confirm(part: Part, entry: PoolEngine) -> None:
             value = pipeline if name == "pipeline" else getattr(entry.strategy, name)
             variables.model.add(getattr(variables, name) == value)
         variables.model.add(variables.engines == entry.count)
-        solver = cp_model.CpSolver()
-        solver.parameters.num_workers = 1
+        solver = new_solver()
         if solver.solve(variables.model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             raise DisagreementError(f"the degree model refuses {entry.count} {part.role} engines of {entry.name}")

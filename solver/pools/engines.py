@@ -26,10 +26,10 @@ RATE_BITS, PRICE_BITS = 36, 22
 
 @dataclass(frozen=True)
 class Steps:
-    """SI values of one step of the rates and prices: powers of ten, small enough for what a table may state."""
+    """SI values of one step of the rates and prices: powers of ten."""
 
-    rate: float = 1e-8
-    price: float = 1e-4
+    rate: float
+    price: float
 
     @classmethod
     def within(cls, rate: float, price: float) -> Steps:

@@ -1,105 +1,189 @@
-"""The most that one card's GPUs can carry, for every number of them, by dynamic programming.
+"""The most that a cluster's GPUs can carry, for every number of them of each card, by dynamic programming.
 
 A second route to what CP-SAT finds, and its bound: knapsacks of integer rates are where a linear relaxation is weakest.
-Exact where engines share nothing but the GPUs of one card; where nodes matter too it is an upper bound.
+Exact where engines share nothing but the GPUs of each card; where nodes matter too it is an upper bound.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .engines import AGGREGATED, DECODE, PREFILL, Engines, Integers
 
+Rung = tuple[int, ...]
+"""So many GPUs of each card."""
 Knapsack = Integers
-"""Highest total rate for 0, 1, 2 … GPUs; shape (GPUs + 1,)."""
+"""Highest total rate on every rung; shape (GPUs + 1, …), an axis for each card."""
+MOST_RUNGS = 4096
+"""Of two cards and more."""
+_AT_ONCE = 2**21
+"""Ways to split all rungs in two that are held in memory."""
 
 
-def with_item(best: Knapsack, gpus: int, rate: int) -> Knapsack:
+def with_item(best: Knapsack, size: Rung, rate: int) -> Knapsack:
     """A knapsack that may hold one more kind of engine, any number of times."""
-    length = len(best)
-    rows = -(-length // gpus)
-    padded = np.full(rows * gpus, np.iinfo(np.int64).min // 2, dtype=np.int64)
-    padded[:length] = best
-    table = padded.reshape(rows, gpus)  # a step down a column is one more engine
-    rise = np.arange(rows, dtype=np.int64)[:, None] * rate
-    filled: Knapsack = (np.maximum.accumulate(table - rise, axis=0) + rise).ravel()[:length]
-    return filled
+    axis = int(np.argmax(size))
+    if sum(size) > size[axis]:  # on several cards: one more engine from row to row
+        filled = best.copy()
+        rest = tuple(slice(s, None) for s in np.delete(size, axis))
+        short = tuple(
+            slice(None, n - s) for n, s in zip(np.delete(best.shape, axis), np.delete(size, axis), strict=True)
+        )
+        rows = np.moveaxis(filled, axis, 0)
+        for i in range(size[axis], len(rows)):
+            rows[i][rest] = np.maximum(rows[i][rest], rows[i - size[axis]][short] + rate)
+        return filled
+    moved = np.moveaxis(best, axis, 0)
+    step, length = size[axis], len(moved)
+    turns = -(-length // step)
+    padded = np.full((turns * step, *moved.shape[1:]), np.iinfo(np.int64).min // 2, dtype=np.int64)
+    padded[:length] = moved
+    table = padded.reshape(turns, step, *moved.shape[1:])  # a step down a column is one more engine
+    rise = (np.arange(turns, dtype=np.int64) * rate).reshape(-1, *(1,) * moved.ndim)
+    table = np.maximum.accumulate(table - rise, axis=0) + rise
+    return np.moveaxis(table.reshape(padded.shape)[:length], 0, axis)
+
+
+def combined(first: Knapsack, second: Knapsack, how: np.ufunc) -> Knapsack:
+    """The best of `how` (sum, or the smaller of both) on every rung, over all ways to split its GPUs in two."""
+    whole = math.prod(n * (n + 1) // 2 for n in first.shape)
+    if whole <= _AT_ONCE:
+        parts, rests, starts = _pairs_of(first.shape)
+        return np.maximum.reduceat(how(first.ravel()[parts], second.ravel()[rests]), starts).reshape(first.shape)
+    best = how(0, second)
+    higher = np.ones(first.shape, dtype=bool)
+    for axis in range(first.ndim):  # only rungs where the first carries more than on any lower one
+        higher &= np.diff(first, axis=axis, prepend=-1) > 0
+    for rung in np.argwhere(higher):
+        above = tuple(slice(s, None) for s in rung)
+        below = tuple(slice(None, n - s) for n, s in zip(first.shape, rung, strict=True))
+        best[above] = np.maximum(best[above], how(first[tuple(rung)], second[below]))
+    return best
+
+
+@lru_cache(maxsize=2)
+def _pairs_of(shape: Rung) -> tuple[Integers, Integers, Integers]:
+    """(places of one part, places of the rest, where each rung's ways begin), rung by rung."""
+    every = np.arange(math.prod(shape))
+    there = np.stack(np.unravel_index(every, shape), axis=1)
+    counts = (there + 1).prod(axis=1)
+    starts = np.r_[0, np.cumsum(counts)[:-1]]
+    rungs = np.repeat(every, counts)
+    left, parts = np.arange(len(rungs)) - np.repeat(starts, counts), []
+    for axis in reversed(range(len(shape))):  # the way's number within its rung, in mixed radix
+        left, part = np.divmod(left, there[rungs, axis] + 1)
+        parts.append(part)
+    place = np.ravel_multi_index(tuple(reversed(parts)), shape)
+    return place, rungs - place, starts
 
 
 @dataclass
 class Ladder:
-    """Highest rate for each number of GPUs, and how it splits into pools."""
+    """Highest rate on each rung, and how it splits into pools."""
 
     engines: Engines
     best: Knapsack
     aggregated: Knapsack
     pairs: Knapsack
     reach: Integers
-    """The prefill part up to which `pairs` pairs engines, for each number of GPUs."""
+    """The prefill part up to which `pairs` pairs engines, for each rung."""
     far: Integers
     mixes: bool
 
     @classmethod
-    def of(cls, e: Engines, gpus: int, far: Integers, *, mixes: bool, decodes: bool) -> Ladder:
-        """For the engines of one card. `far`: the largest prefill part that a decode engine can be paired with."""
-        nothing = np.zeros(gpus + 1, dtype=np.int64)
-        aggregated = nothing
-        for size, rate in _best_of_size(e, np.flatnonzero(e.role == (AGGREGATED if decodes else PREFILL))):
-            aggregated = with_item(aggregated, size, rate)
-        pairs, reach = nothing.copy(), np.zeros(gpus + 1, dtype=np.int64)
-        for level, prefill, decode in _levels(e, far, gpus) if decodes else ():
-            found = _balanced(prefill, decode)
+    def of(cls, e: Engines, gpus: Rung, far: Integers, *, mixes: bool, decodes: bool) -> Ladder:
+        """For so many GPUs of each card. `far`: the largest prefill part that a decode engine can be paired with."""
+        nothing = np.zeros([count + 1 for count in gpus], dtype=np.int64)
+        aggregated = _filled(e, np.flatnonzero(e.role == (AGGREGATED if decodes else PREFILL)), nothing)
+        pairs, reach = nothing.copy(), nothing.copy()
+        for level, prefill, decode in _levels(e, far, nothing) if decodes else ():
+            found = combined(prefill, decode, np.minimum)
             reach = np.where(found > pairs, level, reach)
             pairs = np.maximum(pairs, found)
-        best = _together(aggregated, pairs) if mixes else np.maximum(aggregated, pairs)
+        best = combined(aggregated, pairs, np.add) if mixes else np.maximum(aggregated, pairs)
         return cls(e, best, aggregated, pairs, reach, far, mixes)
 
-    def deployment(self, gpus: int) -> dict[int, int]:
-        """Counts of engines that reach the highest rate on so many GPUs."""
-        whole = range(gpus + 1) if self.mixes else (0, gpus)
-        alone = next(k for k in whole if self.aggregated[k] + self.pairs[gpus - k] == self.best[gpus])
-        decodes = bool((self.engines.role != PREFILL).any())
-        role = AGGREGATED if decodes else PREFILL
-        counts = self._filled(np.flatnonzero(self.engines.role == role), int(self.aggregated[alone]), alone)
-        flow = int(self.pairs[gpus - alone])
-        if flow:
-            level = int(self.reach[gpus - alone])
-            e = self.engines
-            senders = np.flatnonzero((e.role == PREFILL) & (e.ttft <= level))
-            takers = np.flatnonzero((e.role == DECODE) & (self.far >= level))
-            for index in (senders, takers):
-                counts |= self._filled(index, flow, None)
+    def deployment(self, rung: Rung) -> dict[int, int]:
+        """Counts of engines that reach a rung's highest rate."""
+        alone, paired = next(
+            (part, rest)
+            for part, rest in _splits(rung)
+            if (self.mixes or not sum(part) or not sum(rest))
+            and self.aggregated[part] + self.pairs[rest] == self.best[rung]
+        )
+        e = self.engines
+        decodes = bool((e.role != PREFILL).any())
+        counts = self._counted(np.flatnonzero(e.role == (AGGREGATED if decodes else PREFILL)), alone)
+        if flow := int(self.pairs[paired]):
+            level = int(self.reach[paired])
+            pools = [np.flatnonzero((e.role == PREFILL) & (e.ttft <= level))]
+            pools.append(np.flatnonzero((e.role == DECODE) & (self.far >= level)))
+            sends, takes = (_filled(e, index, np.zeros_like(self.best)) for index in pools)
+            split = next(both for both in _splits(paired) if min(sends[both[0]], takes[both[1]]) >= flow)
+            for index, part, most in zip(pools, split, (sends, takes), strict=True):
+                counts |= self._counted(index, _lowest(most, part, flow))
         return counts
 
-    def _filled(self, index: NDArray[np.intp], rate: int, gpus: int | None) -> dict[int, int]:
-        """Fewest GPUs (or those given) on which engines of the index carry a rate."""
-        items = [(i, int(self.engines.gpus[i]), int(self.engines.rate[i])) for i in index]
-        best = np.zeros(len(self.best), dtype=np.int64)
-        for size, most in _best_of_size(self.engines, index):
-            best = with_item(best, size, most)
-        place = int(np.searchsorted(best, rate)) if gpus is None else gpus
+    def _counted(self, index: NDArray[np.intp], rung: Rung) -> dict[int, int]:
+        """Engines of the index that carry the most there is on a rung."""
+        e, best, place = self.engines, _filled(self.engines, index, np.zeros_like(self.best)), np.array(rung)
         counts: dict[int, int] = {}
-        while place and best[place]:
-            if best[place] == best[place - 1]:
-                place -= 1
+        while best[tuple(place)]:
+            here = int(best[tuple(place)])
+            spare = [axis for axis in np.flatnonzero(place) if best[tuple(place - _unit(axis, len(place)))] == here]
+            if spare:
+                place = place - _unit(spare[0], len(place))
                 continue
-            i, size, _ = next(x for x in items if x[1] <= place and best[place - x[1]] + x[2] == best[place])
-            counts[int(i)] = counts.get(int(i), 0) + 1
-            place -= size
+            fit = index[(e.on[index] <= place).all(axis=1)]
+            before = best[tuple((place - e.on[fit]).T)]
+            i = int(fit[np.flatnonzero(before + e.rate[fit] == here)[0]])
+            counts[i] = counts.get(i, 0) + 1
+            place = place - e.on[i]
         return counts
 
 
-def _best_of_size(e: Engines, index: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-    """(GPUs, highest rate) of some engines."""
-    for size in np.unique(e.gpus[index]):
-        yield int(size), int(e.rate[index][e.gpus[index] == size].max())
+def _unit(axis: int, cards: int) -> Integers:
+    return (np.arange(cards) == axis).astype(np.int64)
 
 
-def _levels(e: Engines, far: Integers, gpus: int) -> Iterator[tuple[int, Knapsack, Knapsack]]:
+def _splits(rung: Rung) -> Iterator[tuple[Rung, Rung]]:
+    """All ways to split a rung's GPUs in two."""
+    for part in np.ndindex(*(count + 1 for count in rung)):
+        yield part, tuple(whole - some for whole, some in zip(rung, part, strict=True))
+
+
+def _lowest(best: Knapsack, rung: Rung, rate: int) -> Rung:
+    """A rung at or below one that still carries a rate, no GPU of which could be left out."""
+    place = list(rung)
+    for axis in range(len(place)):
+        while place[axis] and best[(*place[:axis], place[axis] - 1, *place[axis + 1 :])] >= rate:
+            place[axis] -= 1
+    return tuple(place)
+
+
+def _filled(e: Engines, index: NDArray[np.intp], nothing: Knapsack) -> Knapsack:
+    """The knapsack of some engines, those with the most per engine first."""
+    best = nothing
+    for i in index[np.argsort(-e.rate[index], kind="stable")]:
+        best = _more(best, e, int(i))
+    return best
+
+
+def _more(best: Knapsack, e: Engines, i: int) -> Knapsack:
+    """With one more kind of engine; the same array where what it already holds on as many GPUs carries as much."""
+    size = tuple(e.on[i].tolist())
+    if any(s >= n for s, n in zip(size, best.shape, strict=True)) or best[size] >= e.rate[i]:
+        return best
+    return with_item(best, size, int(e.rate[i]))
+
+
+def _levels(e: Engines, far: Integers, nothing: Knapsack) -> Iterator[tuple[int, Knapsack, Knapsack]]:
     """(longest prefill part, knapsack of prefill engines, of the decode engines that can wait for it), part by part."""
     senders, takers = np.flatnonzero(e.role == PREFILL), np.flatnonzero(e.role == DECODE)
     if not len(senders) or not len(takers):
@@ -109,38 +193,16 @@ def _levels(e: Engines, far: Integers, gpus: int) -> Iterator[tuple[int, Knapsac
     ends = np.unique(np.searchsorted(e.ttft[senders], far[takers], side="right"))
     levels = [int(e.ttft[senders[end - 1]]) for end in ends if end]
     decodes: list[Knapsack] = []
-    best, at = np.zeros(gpus + 1, dtype=np.int64), 0
+    best, at = nothing, 0
     for level in reversed(levels):
         while at < len(takers) and far[takers[at]] >= level:
-            best = with_item(best, int(e.gpus[takers[at]]), int(e.rate[takers[at]]))
-            at += 1
+            best, at = _more(best, e, int(takers[at])), at + 1
         decodes.append(best)
-    best, at = np.zeros(gpus + 1, dtype=np.int64), 0
+    best, at, before = nothing, 0, None
     for level, decode in zip(levels, reversed(decodes), strict=True):
+        was = best
         while at < len(senders) and e.ttft[senders[at]] <= level:
-            best = with_item(best, int(e.gpus[senders[at]]), int(e.rate[senders[at]]))
-            at += 1
-        yield level, best, decode
-
-
-def _balanced(prefill: Knapsack, decode: Knapsack) -> Knapsack:
-    """Highest flow for each number of GPUs: the smaller of the two pools, over all splits. Both rise with GPUs."""
-    whole = np.arange(len(prefill))
-    low, high = np.zeros(len(whole), dtype=np.int64), whole.copy()  # least share of prefill that is no bottleneck
-    while (low < high).any():
-        middle = (low + high) // 2
-        enough = prefill[middle] >= decode[whole - middle]
-        high, low = np.where(enough, middle, high), np.where(enough, low, middle + 1)
-    low = np.minimum(low, whole)
-    before = np.maximum(low - 1, 0)
-    at, ahead = (np.minimum(prefill[g], decode[whole - g]) for g in (low, before))
-    flow: Knapsack = np.maximum.accumulate(np.maximum(at, ahead))
-    return flow
-
-
-def _together(first: Knapsack, second: Knapsack) -> Knapsack:
-    """Highest sum for each number of GPUs over all splits."""
-    best = np.zeros(len(first), dtype=np.int64)
-    for gpus in np.flatnonzero(np.r_[True, first[1:] > first[:-1]]):
-        best[gpus:] = np.maximum(best[gpus:], first[gpus] + second[: len(first) - gpus])
-    return best
+            best, at = _more(best, e, int(senders[at])), at + 1
+        if best is not was or before is None or decode is not before:
+            yield level, best, decode
+        before = decode

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
+from ..cpsat import new_solver
 from ..watch import Watch
 from . import packing
 from .contenders import tolerance
@@ -135,9 +136,7 @@ def _count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[in
 
 def _solved(model: cp_model.CpModel, watch: Watch, *, presolve: bool) -> tuple[cp_model.CpSolver, Outcome]:
     """One search, the same in every run."""
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = 0
+    solver = new_solver()
     solver.parameters.linearization_level = 2  # measured: knapsacks with ties stay open for minutes at level 1
     solver.parameters.max_deterministic_time = PATIENCE if presolve else SECOND_LOOK
     solver.parameters.cp_model_presolve = presolve

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from ortools.sat.python import cp_model
 
+from ..cpsat import new_solver
 from .engines import Card
 
 Expression = cp_model.LinearExpr | cp_model.IntVar | int
@@ -132,8 +133,7 @@ def _fewest(card: Card, rests: list[int]) -> list[int]:
     for first, second in pairwise(used):
         model.add_implication(second, first)
     model.minimize(sum(used))
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
+    solver = new_solver()
     solver.parameters.max_deterministic_time = 10.0
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         raise RuntimeError("the remainders were not packed")

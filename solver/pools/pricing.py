@@ -24,7 +24,6 @@ from .engines import ROLES, Engines, Flags, Integers, Steps, time_steps
 from .parts import Part, parts_of, room
 from .standing import leaders, standing
 
-STEPS = Steps()
 ROUNDS, FEW = 4, 64
 """How often, and down to how many, the best bounds are made exact at once; the rest follow as answers need them."""
 
@@ -59,11 +58,9 @@ class PricedSource:
     """Engines of all parts, one after the other."""
 
     def __init__(self, scenario: Scenario, watch: Watch, say: Callable[[str], None]) -> None:
-        self.scenario, self.steps = scenario, STEPS
+        self.scenario = scenario
         self.parts: list[Priced] = []
         self.strategies = self.candidates = 0
-        found: list[Engines] = []
-        distinct = scenario.distinct_strategies is not None
         for part in parts_of(scenario):
             watch.check()
             priced = _priced(part, scenario, watch)
@@ -71,18 +68,21 @@ class PricedSource:
                 continue
             self.strategies, self.candidates = self.strategies + priced.strategies, self.candidates + priced.candidates
             say(f"priced {priced.candidates:,} {part.role} engines of {priced.strategies:,} strategies")
-            kept = np.flatnonzero(_engines(scenario, priced).usable)
-            priced = priced.take(kept)
-            engines = _engines(scenario, priced)
+            self.parts.append(priced)
+        self.steps = _steps(scenario, self.parts)
+        distinct = scenario.distinct_strategies is not None
+        found: list[Engines] = []
+        for number, priced in enumerate(self.parts):
+            engines = _engines(scenario, priced, self.steps)
             for _ in range(ROUNDS):  # once the best of each kind are exact, they rule most others out for good
                 rough = leaders(engines, distinct=distinct)
                 if len(rough) < FEW:
                     break
                 watch.check()
-                _sharpen(scenario, priced, engines, rough)
+                _sharpen(scenario, priced, engines, rough, self.steps)
                 kept = standing(engines, distinct=distinct)
                 priced, engines = priced.take(kept), engines.take(kept)
-            self.parts.append(priced)
+            self.parts[number] = priced
             found.append(engines)
         self.starts = np.cumsum([0, *(len(each) for each in found)])
         self.engines = _joined(found, len(scenario.hardware.stocks))
@@ -96,7 +96,7 @@ class PricedSource:
             if not len(here):
                 continue
             part = self.engines.take(np.arange(first, past))
-            _sharpen(self.scenario, priced, part, here - first)
+            _sharpen(self.scenario, priced, part, here - first, self.steps)
             for f in fields(Engines):
                 getattr(self.engines, f.name)[first:past] = getattr(part, f.name)
 
@@ -106,14 +106,25 @@ class PricedSource:
         return self.parts[number], int(index - self.starts[number])
 
 
-def _sharpen(scenario: Scenario, priced: Priced, engines: Engines, index: NDArray[np.intp]) -> None:
+def _steps(scenario: Scenario, found: list[Priced]) -> Steps:
+    """Fine enough for what the whole inventory can carry and costs; bounds are optimistic, so nothing is beyond it."""
+    stocks = scenario.hardware.stocks
+    each = max(
+        (float((one.prices.rate / one.grid.strategies[:, :4].prod(axis=1)).max(initial=0)) for one in found),
+        default=0.0,
+    )
+    price = sum(stock.gpus * (stock.price_per_hour or 0.0) for stock in stocks)
+    return Steps.within(each * sum(stock.gpus for stock in stocks), price)
+
+
+def _sharpen(scenario: Scenario, priced: Priced, engines: Engines, index: NDArray[np.intp], steps: Steps) -> None:
     """Price some engines of a part exactly, in place."""
     grid, part = priced.grid.take(index), priced.part
     exact, _, fits = part.price(grid, ideal=False)
     for f in fields(EnginePrices):
         getattr(priced.prices, f.name)[index] = getattr(exact, f.name)
     priced.fits[index] = fits
-    new = _engines(scenario, Priced(part, grid, exact, fits, 0, 0))
+    new = _engines(scenario, Priced(part, grid, exact, fits, 0, 0), steps)
     for name in ("rate", "asks", "ttft", "latency", "tpot", "usable"):
         getattr(engines, name)[index] = getattr(new, name)
     engines.exact[index] = True
@@ -130,7 +141,8 @@ def _priced(part: Part, scenario: Scenario, watch: Watch) -> Priced | None:
         return None
     grid = _grid(part, scenario, strategies[kept], first[kept], most[kept])
     prices, _, fits = part.price(grid, ideal=True)
-    return Priced(part, grid, prices, fits, legal, len(grid))
+    priced = Priced(part, grid, prices, fits, legal, len(grid))
+    return priced.take(np.flatnonzero(_keeps(scenario, part, prices) & fits))
 
 
 def _most_sequences(part: Part, strategies: Integers, first: Integers) -> Integers:
@@ -201,7 +213,7 @@ def _loads(part: Part, scenario: Scenario, strategies: Integers, first: Integers
     ]
 
 
-def _engines(scenario: Scenario, priced: Priced) -> Engines:
+def _engines(scenario: Scenario, priced: Priced, steps: Steps) -> Engines:
     """The engines in integers, and which of them keep what an engine can keep alone."""
     part, grid, prices = priced.part, priced.grid, priced.prices
     count, closed, stocks = len(grid), not scenario.workload.open_loop, scenario.hardware.stocks
@@ -216,12 +228,12 @@ def _engines(scenario: Scenario, priced: Priced) -> Engines:
         on=on,
         gpus=on.sum(axis=1),
         load=grid.load if closed and part.role != "prefill" else zero,
-        rate=STEPS.rates(prices.rate),
-        asks=_asks(part, closed, prices),
+        rate=steps.rates(prices.rate),
+        asks=_asks(part, closed, prices, steps),
         ttft=time_steps(prices.ttft),
         latency=time_steps(prices.request_latency),
         tpot=time_steps(prices.tpot),
-        price=STEPS.prices(price),
+        price=steps.prices(price),
         identity=_identity(part, grid, prices) if scenario.distinct_strategies else zero,
         exact=(grid.strategies[:, 3] == 1),
         usable=_keeps(scenario, part, prices) & priced.fits,
@@ -236,11 +248,11 @@ def _identity(part: Part, grid: EngineGrid, prices: EnginePrices) -> Integers:
     return key * 64 + first * 8 + last
 
 
-def _asks(part: Part, closed: bool, prices: EnginePrices) -> Integers:
+def _asks(part: Part, closed: bool, prices: EnginePrices, steps: Steps) -> Integers:
     """Rounded up, so that prefill engines keep up in fact; one step is lost at most."""
     if part.role != "decode" or not closed:
         return np.zeros(len(prices.rate), dtype=np.int64)
-    asked: Integers = STEPS.rates(prices.rate / prices.utilization) + 1
+    asked: Integers = steps.rates(prices.rate / prices.utilization) + 1
     return asked
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from shardwise.models import Scenario
