@@ -43,17 +43,17 @@ class Search:
     _near: list[int] = field(default_factory=list)
     """Bounds that are nearly as good as what an answer used; they are made exact with it."""
 
-    def best(self, goal: Goal, hint: Mapping[int, int], *, enough: int | None = None) -> Counted:
-        """The best counts. With `enough`, any deployment of that value will do."""
+    def best(self, goal: Goal, hint: Mapping[int, int], *, enough: int | None = None, sure: bool = True) -> Counted:
+        """The best counts. With `enough`, any deployment of that value will do. `sure`: on the word of two searches."""
         while True:
-            found = self._once(goal, hint, enough)
+            found = self._once(goal, hint, enough, sure)
             rough = [i for i in found.counts if not self.source.engines.exact[i]]
             if not rough:
                 return found
             self.watch.check()
             self.source.sharpen(np.array(sorted({*rough, *self._near}), dtype=np.intp))
 
-    def _once(self, goal: Goal, hint: Mapping[int, int], enough: int | None) -> Counted:
+    def _once(self, goal: Goal, hint: Mapping[int, int], enough: int | None, sure: bool) -> Counted:
         """One round with the figures as they are."""
         limits = [limit for limit in (goal.latency, self.demands.latency) if limit is not None]
         goal = replace(goal, latency=min(limits, default=None))
@@ -84,7 +84,7 @@ class Search:
         first = np.union1d(likely, np.array(sorted(hinted), dtype=np.intp)).astype(np.intp)
         self._near = [int(kept[i]) for i in order[:COMPANY] if not few.exact[i]]
 
-        asked = Asked(few, goal, objective, constraints, most, self.demands, enough, ceiling)
+        asked = Asked(few, goal, objective, constraints, most, self.demands, enough, ceiling, sure)
 
         def solve(index: NDArray[np.intp], at_hand: Mapping[int, int]) -> Counted:
             self.largest = max(self.largest, len(index))

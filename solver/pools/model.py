@@ -8,30 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
-from ..cpsat import new_solver
 from ..watch import Watch
 from . import packing
 from .contenders import tolerance
 from .engines import AGGREGATED, DECODE, PREFILL, Demands, Engines, Integers
 from .linear import INFINITE, Goal, Linear
-
-Outcome = Literal["optimal", "feasible", "infeasible", "unknown"]
-OUTCOMES: dict[object, Outcome] = {
-    cp_model.OPTIMAL: "optimal",
-    cp_model.FEASIBLE: "feasible",
-    cp_model.INFEASIBLE: "infeasible",
-    cp_model.UNKNOWN: "unknown",
-}
-SECOND_LOOK = 0.5
-"""Deterministic seconds of the search that an infeasible answer is held against."""
-PATIENCE = 20.0
-"""Deterministic seconds of one search; what is open then is told with its bound."""
+from .looks import Outcome, decided
 
 
 @dataclass
@@ -58,6 +45,8 @@ class Asked:
     """The first deployment of this value will do."""
     ceiling: int | None = None
     """Nothing better exists."""
+    sure: bool = True
+    """Whether the answer rests on two searches; else on one."""
 
 
 def count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[int, int]) -> Counted:
@@ -118,29 +107,16 @@ def _count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[in
             model.add(worth <= asked.ceiling)
     for i, variable in n.items() if hint else ():
         model.add_hint(variable, hint.get(i, 0))
-    solver, outcome = _solved(model, watch, presolve=True)
-    if outcome == "infeasible":
-        # It has been wrong after presolve (docs/decisions.md): no deployment is ruled out on one search's word.
-        again, second = _solved(model, watch, presolve=False)
-        if second in ("optimal", "feasible"):
-            solver, outcome = again, second
-    if outcome not in ("optimal", "feasible"):
-        return Counted(outcome, {})
-    counts = {i: solver.value(variable) for i, variable in n.items() if solver.value(variable)}
-    value = solver.value(worth)
+    enough = INFINITE if asked.ceiling is None else asked.ceiling
     if asked.enough is not None:
-        outcome = "optimal"
-    bound = value if outcome == "optimal" else round(solver.best_objective_bound)
-    return Counted(outcome, counts, value, bound)
-
-
-def _solved(model: cp_model.CpModel, watch: Watch, *, presolve: bool) -> tuple[cp_model.CpSolver, Outcome]:
-    """One search, the same in every run."""
-    solver = new_solver()
-    solver.parameters.linearization_level = 2  # measured: knapsacks with ties stay open for minutes at level 1
-    solver.parameters.max_deterministic_time = PATIENCE if presolve else SECOND_LOOK
-    solver.parameters.cp_model_presolve = presolve
-    return solver, OUTCOMES[watch.solve(solver, model)]
+        enough = asked.enough
+    found = decided(model, worth, watch, enough=enough, sure=asked.sure)
+    if found.outcome not in ("optimal", "feasible"):
+        return Counted(found.outcome, {})
+    counts = {i: found.solver.value(variable) for i, variable in n.items() if found.solver.value(variable)}
+    value = found.solver.value(worth)
+    outcome = "optimal" if asked.enough is not None else found.outcome
+    return Counted(outcome, counts, value, value if outcome == "optimal" else round(found.solver.best_objective_bound))
 
 
 def _post(model: cp_model.CpModel, expression: cp_model.LinearExprT, one: Linear) -> None:

@@ -133,8 +133,10 @@ class _Work:
             return self._best_ratio(_RATIOS[stage.kind], counts)
         return self._best(_SUMS[stage.kind], counts)
 
-    def _best(self, objective: Weights, counts: Mapping[int, int], enough: int | None = None) -> Counted:
-        return self.search.best(Goal(objective, tuple(self.kept), self.latency), counts, enough=enough)
+    def _best(
+        self, objective: Weights, counts: Mapping[int, int], enough: int | None = None, *, sure: bool = True
+    ) -> Counted:
+        return self.search.best(Goal(objective, tuple(self.kept), self.latency), counts, enough=enough, sure=sure)
 
     def _best_ratio(self, below: Weights, counts: Mapping[int, int]) -> Counted:
         """Dinkelbach (1967): maximise rate·b − below·a for the best ratio a/b so far, until nothing is gained."""
@@ -169,13 +171,17 @@ class _Work:
         # What was kept last is the tightest: as the goal it rules most engines out.
         goal, enough = self.kept[-1] if self.kept else (_RATE, 0)
         try:
-            while low + 1 < high:
-                self.latency = (low + high) // 2
-                found = self._best(goal, at, enough=enough)
+            proved = False
+            while not proved:
+                sure = low + 1 >= high  # where the bisection ended, the last step is taken again with care
+                self.latency = high - 1 if sure else (low + high) // 2
+                found = self._best(goal, at, enough=enough, sure=sure)
                 if found.outcome == "infeasible":
                     low = next_latency(self.engines, self.latency, high) - 1
+                    proved = sure
                 elif found.counts:
                     at, high = found.counts, slowest(self.engines, found.counts)
+                    low = 0 if sure else low
                 else:
                     return Counted("feasible", at, high, low + 1)
             return Counted("optimal", at, high, high)

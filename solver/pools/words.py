@@ -56,7 +56,7 @@ def second_route(search: Search | None) -> str:
             f"a dynamic programme over the GPUs and the count model in CP-SAT agree ({search.agreed} of "
             f"{search.climbed} searches reached its bound exactly)"
         )
-    return "the linear relaxation bounds every engine left out; engines are feasible in the degree model"
+    return "each search was made with presolve and without; the relaxation bounds every engine left out"
 
 
 def idle_reason(plan: DeploymentPlan, stages: Sequence[Stage]) -> str | None:

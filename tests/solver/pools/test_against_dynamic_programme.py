@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,10 +23,6 @@ PATIENCE = 20.0
 """Seconds for problems that take milliseconds: a search that does not end is a failure, not an endless run."""
 one_objective = st.sampled_from(at_random.OBJECTIVES).map(lambda name: (name,))
 lists = st.lists(st.sampled_from(at_random.OBJECTIVES), min_size=2, max_size=3, unique=True).map(tuple)
-
-pytestmark = pytest.mark.skipif(
-    "SHARDWISE_LONG_TESTS" not in os.environ, reason="minutes: the latency of two cards takes the solver long"
-)
 
 
 def deployed(rows: Sequence[Row], terms: Terms, *, restrictions: bool = False) -> DeploymentPlan:
@@ -62,25 +57,25 @@ def assert_best(problem: Problem) -> None:
         assert plan.gpus_used in {figures.gpus for figures in figures_of(rows, terms)}
 
 
-@settings(max_examples=22)
+@settings(max_examples=88)
 @given(at_random.problems(one_objective))
 def test_one_objective(problem: Problem) -> None:
     assert_best(problem)
 
 
-@settings(max_examples=16)
+@settings(max_examples=64)
 @given(at_random.problems(lists))
 def test_objectives_in_order(problem: Problem) -> None:
     assert_best(problem)
 
 
-@settings(max_examples=16)
+@settings(max_examples=64)
 @given(at_random.problems(one_objective | lists, cards=2))
 def test_two_cards(problem: Problem) -> None:
     assert_best(problem)
 
 
-@settings(max_examples=8)
+@settings(max_examples=32)
 @given(at_random.large_problems(), st.sampled_from(["throughput", "throughput-per-gpu", "fewest-gpus"]))
 def test_large_tables(problem: Problem, objective: str) -> None:
     rows, terms = problem
@@ -88,7 +83,7 @@ def test_large_tables(problem: Problem, objective: str) -> None:
     assert_same(deployed(rows, terms), best_of(rows, terms, objective))
 
 
-@settings(max_examples=12)
+@settings(max_examples=48)
 @given(at_random.problems(one_objective), st.sampled_from(["throughput", "throughput-per-gpu", "fewest-gpus"]))
 def test_the_two_ways_of_this_test_agree(problem: Problem, objective: str) -> None:
     """The dynamic programme and the list of all deployments, without the solver."""

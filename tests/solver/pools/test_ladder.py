@@ -116,7 +116,7 @@ def test_only_prefill() -> None:
     assert ladder.deployment((7,)) == {0: 1, 1: 2}
 
 
-# --- several cards -----------------------------------------------------------------------------------------------------
+# --- several cards ----------------------------------------------------------------------------------------------------
 
 Kind = tuple[int, tuple[int, int], int, int]
 """Role, GPUs of two cards, rate, prefill part or (of a decode engine) the longest it can wait for."""

@@ -176,13 +176,13 @@ UNSHRUNK = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explai
 """An example takes a second: making one smaller would take minutes."""
 
 
-@settings(max_examples=25, phases=UNSHRUNK)
+@settings(max_examples=50, phases=UNSHRUNK)
 @given(data=st.data())
 def test_closed_loop(data: st.DataObject) -> None:
     checked(data, "closed", 4)
 
 
-@settings(max_examples=15, phases=UNSHRUNK)
+@settings(max_examples=30, phases=UNSHRUNK)
 @given(base=scenarios("closed", gpus=4, plain=True))
 def test_closed_loop_without_limits(base: Scenario) -> None:
     scene = Scenario.model_validate({**base.model_dump(), "objective": "throughput"})
@@ -192,13 +192,13 @@ def test_closed_loop_without_limits(base: Scenario) -> None:
         reject()
 
 
-@settings(max_examples=15, phases=UNSHRUNK)
+@settings(max_examples=30, phases=UNSHRUNK)
 @given(data=st.data())
 def test_open_loop(data: st.DataObject) -> None:
     checked(data, "open", 3)
 
 
-@settings(max_examples=20, phases=UNSHRUNK)
+@settings(max_examples=40, phases=UNSHRUNK)
 @given(data=st.data())
 def test_prompts_only(data: st.DataObject) -> None:
     checked(data, "prompts", 4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +29,6 @@ TABLE = (
     "a-large,aggregated,4,64,150,25,3.5,,75,",
 )
 PAIRS = TABLE[:4]
-
-LONG = pytest.mark.skipif("SHARDWISE_LONG_TESTS" not in os.environ, reason="minutes: see docs/pools.md")
 
 
 def plan_of(folder: Path, rows: Sequence[str], gpus: Any = 8, *, priced: bool = True, **terms: Any) -> DeploymentPlan:
@@ -272,8 +269,7 @@ def value_of(rows: Sequence[Row], terms: Terms) -> float:
 some = at_random.problems(st.sampled_from(at_random.OBJECTIVES).map(lambda name: (name,)), least=False)
 
 
-@LONG
-@settings(max_examples=8)
+@settings(max_examples=32)
 @given(some, st.integers(1, 3))
 def test_more_gpus_never_hurt(problem: Problem, more: int) -> None:
     rows, terms = problem
@@ -282,8 +278,7 @@ def test_more_gpus_never_hurt(problem: Problem, more: int) -> None:
     assert value_of(rows, replace(terms, gpus=wider)) >= value_of(rows, terms)
 
 
-@LONG
-@settings(max_examples=6)
+@settings(max_examples=24)
 @given(some)
 def test_never_worse_than_one_mode(problem: Problem) -> None:
     rows, terms = problem
@@ -295,8 +290,7 @@ def test_never_worse_than_one_mode(problem: Problem) -> None:
     assert of["any",] >= of["aggregated", "disaggregated"]
 
 
-@LONG
-@settings(max_examples=8)
+@settings(max_examples=32)
 @given(at_random.large_problems())
 def test_never_worse_than_many_of_one_engine(problem: Problem) -> None:
     rows, terms = problem
@@ -306,8 +300,7 @@ def test_never_worse_than_many_of_one_engine(problem: Problem) -> None:
     assert rate(plan) >= best / 10**6 * (1 - 1e-12)
 
 
-@LONG
-@settings(max_examples=6)
+@settings(max_examples=24)
 @given(at_random.problems(st.sampled_from(at_random.OBJECTIVES).map(lambda name: (name,))))
 def test_loosening_distinct_strategies(problem: Problem) -> None:
     rows, terms = problem
@@ -315,8 +308,7 @@ def test_loosening_distinct_strategies(problem: Problem) -> None:
     assert values == sorted(values)
 
 
-@LONG
-@settings(max_examples=8)
+@settings(max_examples=32)
 @given(some, st.sampled_from(at_random.MODES[1:4]), st.integers(1, 2))
 def test_costs_of_restrictions(problem: Problem, modes: tuple[str, ...], distinct: int) -> None:
     """What the plan says equals a solve without them."""
