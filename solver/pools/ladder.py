@@ -55,8 +55,9 @@ def combined(first: Knapsack, second: Knapsack, how: np.ufunc) -> Knapsack:
     whole = math.prod(n * (n + 1) // 2 for n in first.shape)
     if whole <= _AT_ONCE:
         parts, rests, starts = _pairs_of(first.shape)
-        return np.maximum.reduceat(how(first.ravel()[parts], second.ravel()[rests]), starts).reshape(first.shape)
-    best = how(0, second)
+        flat: Knapsack = np.maximum.reduceat(how(first.ravel()[parts], second.ravel()[rests]), starts)
+        return flat.reshape(first.shape)
+    best: Knapsack = how(0, second)
     higher = np.ones(first.shape, dtype=bool)
     for axis in range(first.ndim):  # only rungs where the first carries more than on any lower one
         higher &= np.diff(first, axis=axis, prepend=-1) > 0
@@ -136,7 +137,9 @@ class Ladder:
         counts: dict[int, int] = {}
         while best[tuple(place)]:
             here = int(best[tuple(place)])
-            spare = [axis for axis in np.flatnonzero(place) if best[tuple(place - _unit(axis, len(place)))] == here]
+            spare = [
+                axis for axis in np.flatnonzero(place).tolist() if best[tuple(place - _unit(axis, len(place)))] == here
+            ]
             if spare:
                 place = place - _unit(spare[0], len(place))
                 continue
@@ -149,7 +152,8 @@ class Ladder:
 
 
 def _unit(axis: int, cards: int) -> Integers:
-    return (np.arange(cards) == axis).astype(np.int64)
+    unit: Integers = (np.arange(cards) == axis).astype(np.int64)
+    return unit
 
 
 def _splits(rung: Rung) -> Iterator[tuple[Rung, Rung]]:

@@ -18,7 +18,8 @@ import numpy as np
 from .best import Search
 from .engines import AGGREGATED, DECODE, PREFILL, PRICE_BITS, RATE_BITS, TIME_STEP, Engines
 from .linear import Goal, Weights, sums_of
-from .model import Counted, Outcome
+from .looks import Outcome
+from .model import Counted
 
 Kind = Literal["throughput", "latency", "per-gpu", "per-cost", "gpus", "cost"]
 _RATE = Weights(rate=1)
