@@ -198,6 +198,12 @@ class Scenario(Model):
                     path=("objective",),
                     help="state hardware.price_per_hour (in an inventory: of each entry), and modes",
                 )
+        if "throughput-per-cost" in self.objectives and any(stock.price_per_hour == 0 for stock in priced):
+            raise InputError(
+                "objective 'throughput-per-cost' divides by the price, and a card costs nothing",
+                path=("objective",),
+                help="give every card a price_per_hour above 0, or plan for throughput",
+            )
         return self
 
     @field_validator("objective", mode="before")

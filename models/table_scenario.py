@@ -53,11 +53,11 @@ class TableHardware(Model):
     @property
     def gpu_range(self) -> GpuRange:
         """The GPU counts a deployment may use."""
+        if isinstance(self.gpus, GpuRange):
+            return self.gpus
         if self.inventory:
             total = sum(stock.gpus for stock in self.inventory)
             return GpuRange(min=total if self.use_all_gpus else 1, max=total)
-        if isinstance(self.gpus, GpuRange):
-            return self.gpus
         most = self.gpus or LARGEST_CLUSTER
         return GpuRange(min=most if self.use_all_gpus else 1, max=most)
 

@@ -83,8 +83,7 @@ def solve(
     folder, stop = save_folder(save), output.stop_on_signals()
     from .deploying import deploy_and_save
 
-    pools = conditions.scenario if isinstance(conditions, ScenarioFile) else conditions
-    raise typer.Exit(deploy_and_save(pools, folder, seconds, stop))
+    raise typer.Exit(deploy_and_save(conditions, folder, seconds, stop))
 
 
 def _one_strategy(command: str, scenario: Path, knowledge: list[Path] | None) -> ScenarioFile:

@@ -6,7 +6,8 @@ import json
 import threading
 from pathlib import Path
 
-from ...models import Scenario
+from ...models import ScenarioFile
+from ...models.conflict import Conflict, Source
 from ...models.deployment import DeploymentPlan
 from ...models.table_scenario import TableScenario
 from ..errors import DisagreementError
@@ -18,17 +19,30 @@ from .output import EXIT_CODES, disagreed, progress, say
 
 
 def deploy_and_save(
-    conditions: Scenario | TableScenario, folder: Path, time_limit: float | None, stop: threading.Event
+    conditions: ScenarioFile | TableScenario, folder: Path, time_limit: float | None, stop: threading.Event
 ) -> int:
     """Solve, write the files, print the JSON object. Returns the exit code."""
+    asked = conditions.scenario if isinstance(conditions, ScenarioFile) else conditions
     try:
-        plan = deploy(conditions, time_limit=time_limit, stop=stop, progress=progress())
+        plan = deploy(asked, time_limit=time_limit, stop=stop, progress=progress())
     except DisagreementError as error:
         return disagreed(error)
+    if isinstance(conditions, ScenarioFile):
+        plan = plan.model_copy(update={"conflicts": tuple(_placed(one, conditions) for one in plan.conflicts)})
     paths = save_deployment(plan, folder)
     _show(plan, paths)
     print(json.dumps(_summary(plan, paths), ensure_ascii=False))
     return EXIT_CODES[plan.status]
+
+
+def _placed(conflict: Conflict, file: ScenarioFile) -> Conflict:
+    """With the file and line of every member."""
+    members = []
+    for member in conflict.members:
+        place, stated = file.place(member.source.key)
+        source = Source(file=str(place.file), line=place.line, key=member.source.key, stated=stated)
+        members.append(member.model_copy(update={"source": source}))
+    return conflict.model_copy(update={"members": tuple(members)})
 
 
 def _show(plan: DeploymentPlan, paths: dict[str, str]) -> None:
@@ -38,8 +52,10 @@ def _show(plan: DeploymentPlan, paths: dict[str, str]) -> None:
         return
     if plan.status == "infeasible":
         say(f"no deployment exists for {plan.scenario.name}")
+        if not plan.conflicts:
+            say("  why was not found in the time given (--time-limit): no condition is named")
         for number, conflict in enumerate(plan.conflicts, 1):
-            say(f"\n{conflict_text(number, conflict)}")
+            say(f"\n{conflict_text(number, conflict, 'deployment')}")
         for kind, path in paths.items():
             say(f"  {kind}: {path}")
         return

@@ -108,14 +108,15 @@ def progress() -> Callable[[str], None]:
 
 
 class _Progress:
-    """Says what is being done, on a terminal, once the work takes longer than a second."""
+    """Says what is being done once the work takes longer than a second; in a log, where it takes ten."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
+        self._patience = 1.0 if sys.stderr.isatty() else 10.0
 
     def __call__(self, text: str) -> None:
-        if sys.stderr.isatty() and time.monotonic() - self._started > 1.0:
-            say(f"… {text}")
+        if (took := time.monotonic() - self._started) > self._patience:
+            say(f"… {text} (after {took:.0f} s)")
 
 
 def _summary(plan: Plan, paths: dict[str, str]) -> dict[str, object]:

@@ -17,7 +17,8 @@ from ..watch import Watch
 from .contenders import contenders, tolerance
 from .engines import Demands, Engines, Source
 from .ladder import MOST_RUNGS, Ladder
-from .linear import Goal, constraints_of, most_of, sums_of
+from .linear import INFINITE, Goal, constraints_of, most_of, sums_of
+from .looks import WHOLE, Effort
 from .model import Asked, Counted, count
 from .relaxation import Relaxed, relax
 
@@ -43,17 +44,19 @@ class Search:
     _near: list[int] = field(default_factory=list)
     """Bounds that are nearly as good as what an answer used; they are made exact with it."""
 
-    def best(self, goal: Goal, hint: Mapping[int, int], *, enough: int | None = None, sure: bool = True) -> Counted:
-        """The best counts. With `enough`, any deployment of that value will do. `sure`: on the word of two searches."""
+    def best(
+        self, goal: Goal, hint: Mapping[int, int], *, enough: int | None = None, effort: Effort = WHOLE
+    ) -> Counted:
+        """The best counts. With `enough`, any deployment of that value will do."""
         while True:
-            found = self._once(goal, hint, enough, sure)
+            found = self._once(goal, hint, enough, effort)
             rough = [i for i in found.counts if not self.source.engines.exact[i]]
             if not rough:
                 return found
             self.watch.check()
             self.source.sharpen(np.array(sorted({*rough, *self._near}), dtype=np.intp))
 
-    def _once(self, goal: Goal, hint: Mapping[int, int], enough: int | None, sure: bool) -> Counted:
+    def _once(self, goal: Goal, hint: Mapping[int, int], enough: int | None, effort: Effort) -> Counted:
         """One round with the figures as they are."""
         limits = [limit for limit in (goal.latency, self.demands.latency) if limit is not None]
         goal = replace(goal, latency=min(limits, default=None))
@@ -84,7 +87,7 @@ class Search:
         first = np.union1d(likely, np.array(sorted(hinted), dtype=np.intp)).astype(np.intp)
         self._near = [int(kept[i]) for i in order[:COMPANY] if not few.exact[i]]
 
-        asked = Asked(few, goal, objective, constraints, most, self.demands, enough, ceiling, sure)
+        asked = Asked(few, goal, objective, constraints, most, self.demands, enough, ceiling, effort)
 
         def solve(index: NDArray[np.intp], at_hand: Mapping[int, int]) -> Counted:
             self.largest = max(self.largest, len(index))
@@ -96,7 +99,10 @@ class Search:
             if not np.isin(rest, first).all():
                 found = solve(np.union1d(rest, first).astype(np.intp), found.counts or hinted)
         self.agreed += bool(found.counts) and ceiling is not None and (enough is not None or found.value == ceiling)
-        return Counted(found.outcome, {int(kept[i]): c for i, c in found.counts.items()}, found.value, found.bound)
+        bound = found.bound
+        if found.outcome == "feasible":  # the solver's own bound holds for the engines it was given
+            bound = min(math.floor(relaxed.bound), INFINITE if ceiling is None else ceiling)
+        return Counted(found.outcome, {int(kept[i]): c for i, c in found.counts.items()}, found.value, bound)
 
     def _climb(self, few: Engines, goal: Goal, enough: int | None) -> Climb | None:
         """The dynamic programme's answer, where GPUs are all that engines share; else None."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from ...models import Scenario
 from ...models.conflict import Conflict, Member, Source
-from ...models.hardware import GpuRange
 from ...models.strategy import DEGREES
 from ...models.units import show_bytes, show_rate, show_seconds
 from ..errors import StoppedError
@@ -20,9 +19,8 @@ from ..watch import Watch
 from .conditions import Conditions
 from .market import Market
 from .objective import optimise, stages_of
+from .scaling import fewest_gpus, more_gpus, on_gpus_of, scales, with_gpus, without_floors
 
-MORE_GPUS, AT_LEAST, MOST_GPUS = 8, 256, 8192
-"""As many times the GPUs are tried as a way out, or so many if that is more; up to so many."""
 _STEPS = 8
 """Halvings towards the best value of a limit: the last two are within 1 % of each other, or nearly."""
 
@@ -43,31 +41,44 @@ class Demand:
 def conflicts_of(conditions: Conditions, watch: Watch) -> tuple[Conflict, ...]:
     """One conflict; none if the time ends first."""
     try:
-        members = _needed(conditions, watch)
-        found = [_member(conditions, members, one, watch) for one in members]
+        members, open_ = _needed(conditions, watch)
+        found = [_member(conditions, members, one, watch, one.id in open_) for one in members]
     except StoppedError:
         return ()
     if not found:
         return (Conflict(proved=True, members=(), because=_nothing_fits(conditions)),)
-    return (Conflict(proved=True, members=tuple(found), because=_because(found)),)
+    return (Conflict(proved=not open_, members=tuple(found), because=_because(found)),)
 
 
-def _needed(conditions: Conditions, watch: Watch) -> list[Demand]:
-    """A minimal set of demands that no deployment keeps."""
-    kept, freer = [], conditions
+def _needed(conditions: Conditions, watch: Watch) -> tuple[list[Demand], set[str]]:
+    """A minimal set of demands that no deployment keeps, and those of them that may not be needed."""
+    kept: list[Demand] = []
+    freer, open_ = conditions, set()
     for demand in demands_of(conditions):
         without = demand.without(freer)
-        if _exists(without, watch):
-            kept.append(demand)
-        else:
+        exists = _exists(without, conditions, watch)
+        if exists is False:
             freer = without
-    return kept
+            continue
+        kept.append(demand)
+        if exists is None:
+            open_.add(demand.id)
+    return kept, open_
 
 
-def _exists(conditions: Conditions, watch: Watch) -> bool:
+def _exists(conditions: Conditions, original: Conditions, watch: Watch) -> bool | None:
+    """Whether a deployment exists; None: not decided."""
     watch.check()
+    if conditions.hardware.gpu_range.max > original.hardware.gpu_range.max and scales(conditions):
+        # Copies of a deployment carry any rate: one on the GPUs there are is enough, and far sooner found.
+        if _exists(on_gpus_of(without_floors(conditions), original), original, watch):
+            return True
+        conditions = without_floors(conditions)
     market = Market.of(conditions, watch, lambda _: None)
-    return bool(len(market.source.engines)) and optimise(market.search, market.any_stage).outcome == "optimal"
+    if not len(market.source.engines):
+        return False
+    found = optimise(market.search, market.any_stage)
+    return True if found.counts else (False if found.outcome == "infeasible" else None)
 
 
 def demands_of(conditions: Conditions) -> Iterator[Demand]:
@@ -88,10 +99,10 @@ def demands_of(conditions: Conditions) -> Iterator[Demand]:
         yield Demand("workload.request_rate", statement, f"≥ {asked}", _without_rate, "throughput", _requests)
     if conditions.hardware.gpu_range.min > 1:
         least = conditions.hardware.gpu_range.min
-        yield Demand("gpus.minimum", f"at least {least:,} GPUs", f"≥ {least:,} GPUs", lambda c: _gpus(c, least=1))
+        yield Demand("gpus.minimum", f"at least {least:,} GPUs", f"≥ {least:,} GPUs", lambda c: with_gpus(c, least=1))
     most_gpus = conditions.hardware.gpu_range.max
     text = f"at most {most_gpus:,} GPUs"
-    yield Demand("gpus.available", text, f"≤ {most_gpus:,} GPUs", _more_gpus, "fewest-gpus", lambda x: f"{x:,.0f} GPUs")
+    yield Demand("gpus.available", text, f"≤ {most_gpus:,} GPUs", more_gpus, "fewest-gpus", lambda x: f"{x:,.0f} GPUs")
 
 
 def _requests(value: float) -> str:
@@ -136,27 +147,6 @@ def _without_rate(conditions: Conditions) -> Conditions:
     return conditions.model_copy(update={"workload": conditions.workload.model_copy(update={"request_rate": free})})
 
 
-def _more_gpus(conditions: Conditions) -> Conditions:
-    hardware = conditions.hardware
-    if hardware.inventory:
-        more = [s.model_copy(update={"gpus": _larger(s.gpus)}) for s in hardware.inventory]
-        gpus = {"gpus": sum(s.gpus for s in more)} if isinstance(conditions, Scenario) else {}
-        changed: Any = hardware.model_copy(update={"inventory": tuple(more), "use_all_gpus": False, **gpus})
-        return conditions.model_copy(update={"hardware": changed})
-    return _gpus(conditions, most=_larger(hardware.gpu_range.max))
-
-
-def _larger(gpus: int) -> int:
-    return min(MOST_GPUS, max(AT_LEAST, MORE_GPUS * gpus))
-
-
-def _gpus(conditions: Conditions, *, least: int | None = None, most: int | None = None) -> Conditions:
-    there = conditions.hardware.gpu_range
-    gpus = GpuRange(min=least or there.min, max=most or there.max)
-    hardware = conditions.hardware.model_copy(update={"gpus": gpus, "use_all_gpus": False})
-    return conditions.model_copy(update={"hardware": hardware})
-
-
 def _strategy_demands(scenario: Scenario) -> Iterator[Demand]:
     """Pins, rules, the serving engine."""
 
@@ -176,28 +166,45 @@ def _strategy_demands(scenario: Scenario) -> Iterator[Demand]:
         yield Demand("engine", text, scenario.engine.id, lambda s: s.model_copy(update={"engine": None}))
 
 
-def _member(conditions: Conditions, members: list[Demand], one: Demand, watch: Watch) -> Member:
+def _member(conditions: Conditions, members: list[Demand], one: Demand, watch: Watch, is_open: bool) -> Member:
     """A member with the best value it can have while the others hold."""
     others = {member.id for member in members} - {one.id}
     freer = one.without(conditions)
     for demand in demands_of(conditions):
         if demand.id not in others and demand.id != one.id:
             freer = demand.without(freer)
-    best = reached = None
+    key = "hardware.gpus" if one.id.startswith("gpus.") else one.id
+    best, reached = (None, None) if is_open else _best(freer, conditions, one, watch)
+    whole = None
+    if best is not None and (freest := one.without(conditions)) != freer and _exists(freest, conditions, watch):
+        whole, _ = _best(freest, conditions, one, watch)
+    return Member(
+        id=one.id,
+        statement=one.statement,
+        asked=one.asked,
+        best_possible=best,
+        reached_by=reached,
+        best_with_all=whole,
+        needed="possible" if is_open else "proved",
+        source=Source(file=None, line=None, key=key),
+    )
+
+
+def _best(freer: Conditions, original: Conditions, one: Demand, watch: Watch) -> tuple[str | None, str | None]:
+    """The best value that a demand can have, and what reaches it."""
     if one.best in ("ttft", "tpot"):
         value, reached = _least(freer, one.best, watch)
-        best = f"{one.show(value)} (within about 1 %)"
-    elif one.best:
-        market = Market.of(freer, watch, lambda _: None)
-        stages = stages_of((one.best,), 0.0, free=False)[:1]
-        found = optimise(market.search, stages)
-        if found.stages and found.stages[0].value is not None:
-            best, reached = one.show(found.stages[0].value), market.describe(found.counts)
-    source = Source(file=None, line=None, key=one.id if one.id != "gpus.available" else "hardware.gpus")
-    return Member(
-        id=one.id, statement=one.statement, asked=one.asked, best_possible=best, reached_by=reached, needed="proved",
-        source=source,
-    )  # fmt: skip
+        return f"{one.show(value)} (within about 1 %)", reached
+    if one.id == "gpus.available" and (few := fewest_gpus(freer, original, watch)) is not None:
+        return few
+    if not one.best:
+        return None, None
+    market = Market.of(freer, watch, lambda _: None)
+    found = optimise(market.search, stages_of((one.best,), 0.0, free=False)[:1])
+    if not found.stages or found.stages[0].value is None:
+        return None, None
+    most = "" if found.outcome == "optimal" else ", or better"
+    return f"{one.show(found.stages[0].value)}{most}", market.describe(found.counts)
 
 
 def _least(freer: Conditions, limit: str, watch: Watch) -> tuple[float, str]:

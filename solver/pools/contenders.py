@@ -62,7 +62,8 @@ def groups(e: Engines, *, distinct: bool, by_share: bool = True) -> Integers:
     for column in columns:
         if column.min(initial=0) != column.max(initial=0):
             _, code = np.unique(column, return_inverse=True)
-            group = group * (int(code.max()) + 1) + code
+            mixed = group * (int(code.max()) + 1) + code
+            group = np.unique(mixed, return_inverse=True)[1].astype(np.int64)  # dense: never beyond 64 bits
     return group
 
 

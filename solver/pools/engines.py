@@ -20,8 +20,14 @@ PREFILL, DECODE, AGGREGATED = 0, 1, 2
 ROLES = ("prefill", "decode", "aggregated")
 TIME_STEP = 1e-9
 """Seconds. Times are compared here and never reach the solver."""
-RATE_BITS, PRICE_BITS = 36, 22
-"""Of a deployment's sums: with 13 bits of GPUs, weights of ratios stay inside the solver's 64 bits."""
+RATE_BITS, PRICE_BITS = 36, 40
+"""Of a deployment's sums."""
+RATIO_BITS = (33, 28)
+"""The same where rates are divided by prices: their products stay inside the solver's 64 bits."""
+LARGEST = 2**43
+"""Steps that no figure of one engine passes."""
+FASTER = 16
+"""Closed loop: prefill engines may be so many times faster than all that decode, and asked for 4 times as much."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +36,42 @@ class Steps:
 
     rate: float
     price: float
+    fastest: int = LARGEST
+    """Rate of one engine, in steps, beyond which more is of no use."""
 
     @classmethod
-    def within(cls, rate: float, price: float) -> Steps:
-        """For deployments that carry and cost at most so much."""
-        return cls(_power(rate, RATE_BITS), _power(price, PRICE_BITS))
+    def within(cls, rate: float, price: float, *, ratio: bool, flows: bool) -> Steps:
+        """For deployments that carry and cost at most so much.
+
+        `ratio`: an objective divides the one by the other. `flows`: what a pool passes on is at most `rate`.
+        """
+        bits = RATIO_BITS if ratio else (RATE_BITS, PRICE_BITS)
+        step = _power(rate, bits[0])
+        return cls(step, _power(price, bits[1]), math.ceil(rate / step) * (1 if flows else FASTER) + 1)
 
     def rates(self, values: NDArray[np.float64]) -> Integers:
         """Rounded down; a hair below a whole step is that step, since 14.364 is no binary number."""
-        return _bounded(np.floor(values / self.rate + 1e-3), 2**42)
+        return _bounded(np.floor(values / self.rate + 1e-3), self.fastest)
 
     def prices(self, values: NDArray[np.float64]) -> Integers:
         """Rounded up."""
-        return _bounded(np.ceil(values / self.price - 1e-3), 2**42)
+        return _bounded(np.ceil(values / self.price - 1e-3), LARGEST)
 
     def least(self, rate: float, slack: float = 0.0) -> int:
         """A floor on rates, rounded up; `slack` is a share for the rounding of figures of our own."""
-        return max(0, math.ceil(rate * (1 - slack) / self.rate - 1e-3) - (64 if slack else 0))
+        steps = rate / self.rate
+        spare = min(64.0, 100 * slack * steps)  # every engine's rate was rounded down
+        return int(min(LARGEST, max(0, math.ceil(steps * (1 - slack) - spare - 1e-3))))
+
+
+def most_carried(role: Integers, rate_per_gpu: NDArray[np.float64], gpus: int, *, decodes: bool, flows: bool) -> float:
+    """A bound on the requests/s of a deployment on so many GPUs. `flows`: prefill engines limit decode engines."""
+    prefill, decode, whole = (
+        float(np.nan_to_num(rate_per_gpu[role == r]).max(initial=0.0)) for r in (PREFILL, DECODE, AGGREGATED)
+    )
+    if not decodes:
+        return gpus * prefill
+    return gpus * (whole + (min(prefill, decode) if flows else decode))
 
 
 def _power(largest: float, bits: int) -> float:

@@ -26,6 +26,18 @@ PATIENCE = 20.0
 """Deterministic seconds of the one that has to decide; what is open then is told with its bound."""
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How much a search may cost."""
+
+    sure: bool = True
+    """On the word of two searches; else of one."""
+    patience: float = PATIENCE
+
+
+WHOLE = Effort()
+
+
 @dataclass
 class Look:
     """One search and how it ended."""
@@ -41,15 +53,15 @@ class Look:
         return self.outcome in ("optimal", "infeasible")
 
 
-def decided(model: cp_model.CpModel, worth: cp_model.LinearExprT, watch: Watch, *, enough: int, sure: bool) -> Look:
+def decided(model: cp_model.CpModel, worth: cp_model.LinearExprT, watch: Watch, *, enough: int, effort: Effort) -> Look:
     """Search without presolve, and with it if that does not end.
 
-    `sure`: with presolve too unless what was found is `enough`, so that nothing is ruled out on one search's word.
+    Where it must be sure, with presolve too unless what was found is `enough`: nothing is ruled out on one word.
     """
     first = _look(model, worth, watch, SHORT, presolve=False)
-    if first.decided and (not sure or (first.value is not None and first.value >= enough)):
+    if first.decided and (not effort.sure or (first.value is not None and first.value >= enough)):
         return first
-    second = _look(model, worth, watch, SHORT if first.decided else PATIENCE, presolve=True)
+    second = _look(model, worth, watch, SHORT if first.decided else effort.patience, presolve=True)
     if first.value == second.value:
         return first if first.decided else second
     return max(first, second, key=lambda look: -1 if look.value is None else look.value)
@@ -63,5 +75,8 @@ def _look(
     solver.parameters.linearization_level = 2  # measured: knapsacks with ties stay open for minutes at level 1
     solver.parameters.max_deterministic_time = patience
     solver.parameters.cp_model_presolve = presolve
-    outcome = OUTCOMES[watch.solve(solver, model)]
+    status = watch.solve(solver, model)
+    if status not in OUTCOMES:
+        raise RuntimeError(f"the count model was not accepted: {model.validate()}")
+    outcome = OUTCOMES[status]
     return Look(outcome, solver, solver.value(worth) if outcome in ("optimal", "feasible") else None)

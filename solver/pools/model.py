@@ -18,7 +18,7 @@ from . import packing
 from .contenders import tolerance
 from .engines import AGGREGATED, DECODE, PREFILL, Demands, Engines, Integers
 from .linear import INFINITE, Goal, Linear
-from .looks import Outcome, decided
+from .looks import WHOLE, Effort, Outcome, decided
 
 
 @dataclass
@@ -45,8 +45,7 @@ class Asked:
     """The first deployment of this value will do."""
     ceiling: int | None = None
     """Nothing better exists."""
-    sure: bool = True
-    """Whether the answer rests on two searches; else on one."""
+    effort: Effort = WHOLE
 
 
 def count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[int, int]) -> Counted:
@@ -56,19 +55,21 @@ def count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[int
     without the flow as a variable, because the solver walks through the values of so large a one.
     """
     e, demands = asked.engines, asked.demands
-    pairs = demands.decodes and demands.clients is None and all((e.role[index] == r).any() for r in (PREFILL, DECODE))
-    best = _count(asked, index, watch, hint, PREFILL)
-    if not pairs or (best.counts and (asked.enough is not None or best.value == asked.ceiling)):
-        return best
-    other = _count(asked, index, watch, hint, DECODE)
-    if not other.counts or (best.counts and best.value >= other.value):
-        best, other = (best, other) if best.counts or other.outcome == "infeasible" else (other, best)
-    else:
-        best, other = other, best
-    proved = all(one.outcome in ("optimal", "infeasible") for one in (best, other))
-    outcome = best.outcome if proved else ("feasible" if best.counts else "unknown")
-    bound = max((one.bound for one in (best, other) if one.counts), default=0)
-    return Counted(outcome, best.counts, best.value, best.value if outcome == "optimal" else max(bound, best.value))
+    if not (demands.decodes and demands.clients is None and all((e.role[index] == r).any() for r in (PREFILL, DECODE))):
+        return _count(asked, index, watch, hint, PREFILL)
+    passed = {role: sum(int(e.rate[i]) * c for i, c in hint.items() if e.role[i] == role) for role in (PREFILL, DECODE)}
+    found: list[Counted] = []
+    for narrower in sorted(passed, key=lambda role: passed[role]):  # as in the hint, which is often the answer
+        one = _count(asked, index, watch, hint, narrower)
+        if one.counts and (asked.enough is not None or one.value == asked.ceiling):
+            return Counted("optimal", one.counts, one.value, one.value)
+        found.append(one)
+    best = max(found, key=lambda one: (bool(one.counts), one.value))
+    proved = all(one.outcome in ("optimal", "infeasible") for one in found)
+    if not best.counts:
+        return Counted("infeasible" if proved else "unknown", {})
+    bound = max(one.bound for one in found if one.counts)
+    return Counted("optimal" if proved else "feasible", best.counts, best.value, best.value if proved else bound)
 
 
 def _count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[int, int], narrower: int) -> Counted:
@@ -77,13 +78,21 @@ def _count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[in
     model = cp_model.CpModel()
     n = {int(i): model.new_int_var(0, int(most[i]), f"engines_{i}") for i in index}
 
-    def total(one: Linear) -> cp_model.LinearExprT:
-        coefficients = one.coefficients + one.flow * np.where(e.role == narrower, e.rate, 0)
-        terms = [(n[i], int(coefficients[i])) for i in n if coefficients[i]]
-        return cp_model.LinearExpr.weighted_sum([v for v, _ in terms], [c for _, c in terms])
+    def coefficients_of(one: Linear) -> Integers:
+        """With what flows counted where it is the less."""
+        whole: Integers = one.coefficients + one.flow * np.where(e.role == narrower, e.rate, 0)
+        return whole
+
+    def total(one: Linear) -> tuple[cp_model.LinearExprT, int]:
+        """The sum, divided by 2^shift where it would not fit 64 bits: rounded up, so that nothing is lost."""
+        coefficients = coefficients_of(one)
+        whole = sum(abs(int(coefficients[i])) * int(most[i]) for i in n)
+        shift = max(0, whole.bit_length() - 61)
+        terms = [(n[i], -(-int(coefficients[i]) >> shift)) for i in n if coefficients[i]]
+        return cp_model.LinearExpr.weighted_sum([v for v, _ in terms], [c for _, c in terms]), shift
 
     for one in asked.constraints:
-        _post(model, total(one), one)
+        _post(model, *total(one), one)
     for place, card in enumerate(demands.cards):
         if card.node > 1:
             packing.post(model, card, [(int(e.on[i, place]), n[i]) for i in n if e.on[i, place]])
@@ -98,33 +107,38 @@ def _count(asked: Asked, index: NDArray[np.intp], watch: Watch, hint: Mapping[in
         allowed = [k for k in range(1, whole + 1) if demands.engines(k)]
         model.add_linear_expression_in_domain(sum(n.values()), cp_model.Domain.from_values(allowed))
     model.add(sum(n.values()) >= 1)
-    worth = total(asked.objective)
+    worth, shift = total(asked.objective)
     if asked.enough is not None:
-        model.add(worth >= asked.enough)
+        model.add(worth >= asked.enough >> shift)
     else:
         model.maximize(worth)
-        if asked.ceiling is not None:
+        if asked.ceiling is not None and not shift:
             model.add(worth <= asked.ceiling)
     for i, variable in n.items() if hint else ():
         model.add_hint(variable, hint.get(i, 0))
     enough = INFINITE if asked.ceiling is None else asked.ceiling
     if asked.enough is not None:
-        enough = asked.enough
-    found = decided(model, worth, watch, enough=enough, sure=asked.sure)
+        enough = asked.enough >> shift
+    found = decided(model, worth, watch, enough=enough, effort=asked.effort)
     if found.outcome not in ("optimal", "feasible"):
         return Counted(found.outcome, {})
     counts = {i: found.solver.value(variable) for i, variable in n.items() if found.solver.value(variable)}
-    value = found.solver.value(worth)
+    gains = coefficients_of(asked.objective)
+    value = sum(int(gains[i]) * copies for i, copies in counts.items())
     outcome = "optimal" if asked.enough is not None else found.outcome
-    return Counted(outcome, counts, value, value if outcome == "optimal" else round(found.solver.best_objective_bound))
+    return Counted(
+        outcome, counts, value, value if outcome == "optimal" else round(found.solver.best_objective_bound) << shift
+    )
 
 
-def _post(model: cp_model.CpModel, expression: cp_model.LinearExprT, one: Linear) -> None:
+def _post(model: cp_model.CpModel, expression: cp_model.LinearExprT, shift: int, one: Linear) -> None:
+    if shift and one.most < INFINITE:
+        raise OverflowError(f"{one.name}: a ceiling on a sum beyond 64 bits")
     if one.least == one.most:
         model.add(expression == one.least)
         return
     if one.least > -INFINITE:
-        model.add(expression >= one.least)
+        model.add(expression >= one.least >> shift)
     if one.most < INFINITE:
         model.add(expression <= one.most)
 

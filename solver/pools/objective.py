@@ -15,10 +15,11 @@ from typing import Literal
 
 import numpy as np
 
+from ..errors import StoppedError
 from .best import Search
-from .engines import AGGREGATED, DECODE, PREFILL, PRICE_BITS, RATE_BITS, TIME_STEP, Engines
+from .engines import AGGREGATED, DECODE, PREFILL, RATE_BITS, RATIO_BITS, TIME_STEP, Engines
 from .linear import Goal, Weights, sums_of
-from .looks import Outcome
+from .looks import PATIENCE, WHOLE, Effort, Outcome
 from .model import Counted
 
 Kind = Literal["throughput", "latency", "per-gpu", "per-cost", "gpus", "cost"]
@@ -28,6 +29,10 @@ _SUMS = {"throughput": _RATE, "gpus": Weights(gpus=-1), "cost": Weights(price=-1
 _RATIOS = {"per-gpu": Weights(gpus=1), "per-cost": Weights(price=1)}
 """What the rate is divided by."""
 _DINKELBACH = 60
+_TIE = 1e-3
+"""Share of the latency that a tie is left open at, where it is hard to break."""
+_BRIEF = 1.0
+"""Deterministic seconds of a step that may stay open."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Stage:
     words: str
     unit: str
     slack: float = 0.0
+    within: float = 0.0
+    """Share of the value up to which its proof may stay open where it is hard; only for what breaks ties."""
 
     @property
     def falls(self) -> bool:
@@ -75,7 +82,7 @@ def stages_of(objectives: Sequence[str], balance: float, *, free: bool, latency_
     primary = per_gpu if free else throughput
     words = f"{primary.words} ({balance:.1%} of it may be given up for latency)"
     table = {
-        "balanced": [replace(primary, words=words, slack=balance), latency, primary],
+        "balanced": [replace(primary, words=words, slack=balance), replace(latency, within=_TIE), primary],
         "throughput": [throughput],
         "latency": [latency],
         "throughput-per-gpu": [per_gpu],
@@ -84,8 +91,8 @@ def stages_of(objectives: Sequence[str], balance: float, *, free: bool, latency_
         "throughput-per-cost": [per_cost],
     }
     stages: list[Stage] = []
-    for stage in (*(s for name in objectives for s in table[name]), throughput, latency, gpus):
-        if stage not in stages:
+    for stage in (*(s for name in objectives for s in table[name]), throughput, replace(latency, within=_TIE), gpus):
+        if all(stage.words != other.words for other in stages):
             stages.append(stage)
     return stages
 
@@ -96,7 +103,13 @@ def optimise(search: Search, stages: Sequence[Stage]) -> Answer:
     answer = Answer("unknown")
     for stage in stages:
         began = time.monotonic()
-        found = work.solve(stage, answer.counts)
+        try:
+            found = work.solve(stage, answer.counts)
+        except StoppedError:
+            if not answer.counts:
+                raise
+            answer.outcome = "feasible"  # what the stages before it found stands
+            return answer
         took = time.monotonic() - began
         if found.counts:
             answer.counts = found.counts
@@ -129,15 +142,16 @@ class _Work:
     def solve(self, stage: Stage, counts: Mapping[int, int]) -> Counted:
         """One stage, from the deployment found so far."""
         if stage.kind == "latency":
-            return self._least_latency(counts)
+            return self._least_latency(counts, stage.within)
         if stage.kind in _RATIOS:
             return self._best_ratio(_RATIOS[stage.kind], counts)
         return self._best(_SUMS[stage.kind], counts)
 
     def _best(
-        self, objective: Weights, counts: Mapping[int, int], enough: int | None = None, *, sure: bool = True
+        self, objective: Weights, counts: Mapping[int, int], enough: int | None = None, effort: Effort = WHOLE
     ) -> Counted:
-        return self.search.best(Goal(objective, tuple(self.kept), self.latency), counts, enough=enough, sure=sure)
+        goal = Goal(objective, tuple(self.kept), self.latency)
+        return self.search.best(goal, counts, enough=enough, effort=effort)
 
     def _best_ratio(self, below: Weights, counts: Mapping[int, int]) -> Counted:
         """Dinkelbach (1967): maximise rate·b − below·a for the best ratio a/b so far, until nothing is gained."""
@@ -160,8 +174,11 @@ class _Work:
     def _ratio(self, below: Weights, counts: Mapping[int, int]) -> Fraction:
         return Fraction(self.value(_RATE, counts), max(1, self.value(below, counts)))
 
-    def _least_latency(self, counts: Mapping[int, int]) -> Counted:
-        """Bisect the latency of the slowest engine or pair; what is found sets the upper end, so it ends on a value."""
+    def _least_latency(self, counts: Mapping[int, int], within: float) -> Counted:
+        """Bisect the latency of the slowest engine or pair; what is found sets the upper end, so it ends on a value.
+
+        A step that is hard is left open where the ends are `within` a share of each other.
+        """
         ceiling, at = self.latency, dict(counts)
         if not at:
             first = self._best(_RATE, at)
@@ -174,17 +191,18 @@ class _Work:
         try:
             proved = False
             while not proved:
-                sure = low + 1 >= high  # where the bisection ended, the last step is taken again with care
-                self.latency = high - 1 if sure else (low + high) // 2
-                found = self._best(goal, at, enough=enough, sure=sure)
+                last = low + 1 >= high  # where the bisection ended, its last step is taken again with care
+                close = high - low <= within * high
+                self.latency = high - 1 if last else (low + high) // 2
+                found = self._best(goal, at, enough, Effort(sure=last, patience=_BRIEF if close else PATIENCE))
                 if found.outcome == "infeasible":
                     low = next_latency(self.engines, self.latency, high) - 1
-                    proved = sure
+                    proved = last
                 elif found.counts:
                     at, high = found.counts, slowest(self.engines, found.counts)
-                    low = 0 if sure else low
+                    low = 0 if last else low
                 else:
-                    return Counted("feasible", at, high, low + 1)
+                    return Counted("optimal" if close else "feasible", at, high, low + 1)
             return Counted("optimal", at, high, high)
         finally:
             self.latency = ceiling
@@ -208,7 +226,7 @@ class _Work:
         if not found.counts:
             return None, None
         value = self.measured(stage, found.counts)
-        if found.outcome == "optimal":
+        if found.outcome == "optimal" and stage.kind != "latency":
             return value, value
         units = self.search.source.steps
         steps = {"throughput": units.rate, "latency": TIME_STEP, "gpus": -1.0, "cost": -units.price}
@@ -232,7 +250,8 @@ class _Work:
 def _gain(below: Weights, ratio: Fraction) -> Weights:
     """What is above a ratio of the rate to a sum, in weights that sums can be multiplied with; at most the ratio."""
     above, under = ratio.numerator, ratio.denominator
-    spare = max(0, above.bit_length() - 61 + PRICE_BITS, under.bit_length() - 61 + RATE_BITS)
+    rate, sum_ = RATIO_BITS if below.price else (RATE_BITS, 13)  # at most 8,192 GPUs
+    spare = max(0, above.bit_length() + sum_ - 61, under.bit_length() + rate - 61)
     above, under = above >> spare, -(-under >> spare)
     return Weights(under, -above * below.gpus, -above * below.price)
 

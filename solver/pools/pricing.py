@@ -20,7 +20,7 @@ from ..costs.engines import EngineGrid, EnginePrices
 from ..costs.grid import budgets_for
 from ..watch import Watch
 from . import loads
-from .engines import ROLES, Engines, Flags, Integers, Steps, time_steps
+from .engines import ROLES, Engines, Flags, Integers, Steps, most_carried, time_steps
 from .parts import Part, parts_of, room
 from .standing import leaders, standing
 
@@ -50,7 +50,7 @@ class Priced:
     def describe(self, place: int) -> str:
         """Role, card and degrees of one engine in short."""
         degrees = dict(zip(DEGREES, self.grid.strategies[place].tolist(), strict=True))
-        load = f" at {self.grid.load[place]:,}" if self.part.role != "prefill" else ""
+        load = f" with {self.grid.load[place]:,} in flight" if self.part.role != "prefill" else ""
         return f"{self.part.role} {Strategy(**degrees).describe()}{load}"
 
 
@@ -108,13 +108,15 @@ class PricedSource:
 
 def _steps(scenario: Scenario, found: list[Priced]) -> Steps:
     """Fine enough for what the whole inventory can carry and costs; bounds are optimistic, so nothing is beyond it."""
-    stocks = scenario.hardware.stocks
-    each = max(
-        (float((one.prices.rate / one.grid.strategies[:, :4].prod(axis=1)).max(initial=0)) for one in found),
-        default=0.0,
+    stocks, work = scenario.hardware.stocks, scenario.workload
+    role = np.concatenate([np.full(len(one.grid), ROLES.index(one.part.role)) for one in found] or [np.empty(0)])
+    each = [one.prices.rate / one.grid.strategies[:, :4].prod(axis=1) for one in found]
+    gpus = sum(stock.gpus for stock in stocks)
+    carried = most_carried(
+        role, np.concatenate(each or [np.empty(0)]), gpus, decodes=work.decodes, flows=work.open_loop
     )
-    price = sum(stock.gpus * (stock.price_per_hour or 0.0) for stock in stocks)
-    return Steps.within(each * sum(stock.gpus for stock in stocks), price)
+    paid = sum(stock.gpus * (stock.price_per_hour or 0.0) for stock in stocks)
+    return Steps.within(carried, paid, ratio="throughput-per-cost" in scenario.objectives, flows=work.open_loop)
 
 
 def _sharpen(scenario: Scenario, priced: Priced, engines: Engines, index: NDArray[np.intp], steps: Steps) -> None:

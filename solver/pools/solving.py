@@ -64,7 +64,7 @@ def deploy(
         say("taking the conditions apart")
         return plan.model_copy(update={"conflicts": conflicts_of(conditions, watch)})
     plan = _assembled(market, found, proof)
-    if restrictions and plan.status == "optimal":
+    if restrictions and plan.proof.stages[0].status == "optimal":
         from .restrictions import costs_of
 
         say("working out what the restrictions cost")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...models.engine_table import EngineTable
 from ...models.errors import InputError, Place
 from ...models.table_scenario import TableScenario
-from .engines import ROLES, TIME_STEP, Card, Demands, Engines, Steps, on_card, time_steps
+from .engines import ROLES, TIME_STEP, Card, Demands, Engines, Steps, most_carried, on_card, time_steps
 from .loads import allowed_engines
 
 
@@ -28,12 +28,13 @@ class TableSource:
         more = scenario.workload.output_tokens - 1
         rate = _column(table.requests_per_s)
         self.price = _prices(scenario, table, gpus, card)
-        there = scenario.hardware.gpu_range.max
-        most = [float(np.nan_to_num(x / gpus * there, nan=0.0).max(initial=0.0)) for x in (rate, self.price)]
-        self.steps = Steps.within(*most)
         kept = belongs & np.isin(role, [number[name] for name in scenario.roles])
         kept &= _within(scenario, table, ttft, tpot)
         _priced(scenario, table, self.price, kept)
+        there = scenario.hardware.gpu_range.max
+        carried = most_carried(role[kept], (rate / gpus)[kept], there, decodes=True, flows=True)
+        paid = there * float(np.nan_to_num(self.price / gpus)[kept].max(initial=0.0))
+        self.steps = Steps.within(carried, paid, ratio="throughput-per-cost" in scenario.objectives, flows=True)
         self.engines = Engines(
             role=role,
             on=on_card(card, gpus, len(scenario.hardware.counts)),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...models import Scenario
 from ...models.deployment import DeploymentPlan, PoolEngine
+from ...models.plan import Proof
 from ...models.table_scenario import TableScenario
 from .explanation import conflict_section
 from .given_md import knowledge_section, load_section, model_section, stocks_section
@@ -43,7 +46,9 @@ def deployment_markdown(plan: DeploymentPlan) -> str:
 def no_deployment_markdown(plan: DeploymentPlan) -> str:
     """Why there is none."""
     parts = [section(f"No deployment exists: {plan.scenario.name}", *plan.warnings, level=1)]
-    parts += [conflict_section(number, conflict) for number, conflict in enumerate(plan.conflicts, 1)]
+    parts += [conflict_section(number, conflict, "deployment") for number, conflict in enumerate(plan.conflicts, 1)]
+    if not plan.conflicts:
+        parts.append("Which conditions collide was not found in the time given.")
     return "\n\n".join([*parts, section("Proof", *proof_table(plan.proof, "engines"))]) + "\n"
 
 
@@ -51,8 +56,7 @@ def deployment_headline(plan: DeploymentPlan) -> str:
     """The verdict in one line."""
     p = plan.predictions
     assert p is not None
-    verdict = "proved optimal" if plan.status == "optimal" else "legal, NOT proved optimal (stopped early)"
-    pools = "; ".join(f"{pool.role} {', '.join(f'{e.count} × {e.name}' for e in pool.engines)}" for pool in plan.pools)
+    pools = "; ".join(f"{pool.role} {', '.join(_copies(pool.engines))}" for pool in plan.pools)
     at = (
         f" at {plan.scenario.requirements.ttft_at}"
         if p.ttft_quantiles_s and isinstance(plan.scenario, Scenario)
@@ -60,13 +64,35 @@ def deployment_headline(plan: DeploymentPlan) -> str:
     )
     tpot = f", TPOT {show_seconds(p.tpot_s)}" if p.tpot_s is not None else ""
     tokens = ""
-    if (rate := p.output_tokens_per_s or p.input_tokens_per_s) is not None:
-        tokens = f" ({show_rate(rate)})"
+    if (generated := p.output_tokens_per_s or p.input_tokens_per_s) is not None:
+        tokens = f" ({show_rate(generated)})"
     money = f", {p.cost_per_hour:,.2f} per hour" if p.cost_per_hour else ""
+    rate = f"{show_rate(p.requests_per_s, 'requests')}{tokens}"
+    if p.ttft_quantiles_s:  # an open loop: what it could carry, and the times it has then
+        asked = p.offered_requests_per_s
+        rate = f"carries up to {rate}" + (f", asked {show_rate(asked, 'requests')}" if asked is not None else "")
     return (
         f"**{pools}**, {plan.gpus_used} of {plan.gpus_used + plan.gpus_idle} GPUs: "
-        f"{show_rate(p.requests_per_s, 'requests')}{tokens}, TTFT {show_seconds(p.ttft_s)}{at}{tpot}{money}; {verdict}."
+        f"{rate}, TTFT {show_seconds(p.ttft_s)}{at}{tpot}{money}; {_verdict(plan.proof)}."
     )
+
+
+def _copies(engines: Sequence[PoolEngine]) -> list[str]:
+    """How many of which; the load where it alone tells two apart."""
+    names = [e.name for e in engines]
+    return [
+        f"{e.count} × {e.name}" + (f" ({_load(e)})" if names.count(e.name) > 1 and e.strategy else "") for e in engines
+    ]
+
+
+def _verdict(proof: Proof) -> str:
+    """Which objectives are proved."""
+    if proof.status == "optimal":
+        return "proved optimal"
+    proved = [stage.objective for stage in proof.stages if stage.status == "optimal"]
+    if not proved:
+        return "legal, NOT proved optimal (stopped early)"
+    return f"proved: {'; '.join(proved)}; NOT proved (stopped early): what comes after"
 
 
 def _table_cluster(plan: DeploymentPlan) -> str:

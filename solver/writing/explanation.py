@@ -21,28 +21,28 @@ def explanation_json(explanation: Explanation) -> str:
     return explanation.model_dump_json(indent=1, by_alias=True)
 
 
-def conflict_text(number: int, conflict: Conflict) -> str:
-    """One conflict for a terminal."""
+def conflict_text(number: int, conflict: Conflict, what: str = "strategy") -> str:
+    """One conflict for a terminal; `what` does not exist."""
     mark = "" if conflict.proved else " (possible: the time ended before the proof)"
-    lines = [f"error[{number}]: {_title(conflict)}{mark}"]
+    lines = [f"error[{number}]: {_title(conflict, what)}{mark}"]
     for member in conflict.members:
         possible = " (possibly not needed)" if member.needed == "possible" else ""
         lines += [f"  --> {_where(member.source)}", f"   | {member.id}: {member.statement}{possible}"]
         if member.best_possible is not None:
             others = "under the others" if len(conflict.members) > 1 else "whatever else gives way"
             lines.append(f"   | best possible {others}: {member.best_possible} ({_reached(member)})")
-        if member.breaks:
-            best = member.best_with_all or "no strategy keeps them all"
+        if member.breaks or (member.best_with_all or member.best_possible) != member.best_possible:
+            best = member.best_with_all or f"no {what} keeps them all"
             lines.append(f"   | with every other condition kept: {best}")
     return "\n".join([*lines, f"   = because {conflict.because}"])
 
 
-def _title(conflict: Conflict) -> str:
+def _title(conflict: Conflict, what: str) -> str:
     if not conflict.members:
         return "nothing can be placed, whatever gives way"
     if len(conflict.members) == 1:
-        return f"no strategy keeps {conflict.members[0].id}"
-    return f"no strategy keeps these {len(conflict.members)} conditions together"
+        return f"no {what} keeps {conflict.members[0].id}"
+    return f"no {what} keeps these {len(conflict.members)} conditions together"
 
 
 def _reached(member: Member) -> str:
@@ -138,7 +138,7 @@ def _verdict(explanation: Explanation) -> str:
     return f"No plan exists: {explanation.scenario.name}"
 
 
-def conflict_section(number: int, conflict: Conflict) -> str:
+def conflict_section(number: int, conflict: Conflict, what: str = "strategy") -> str:
     """One conflict for the report."""
     rows = [
         (
@@ -154,7 +154,7 @@ def conflict_section(number: int, conflict: Conflict) -> str:
     header = ("condition", "asked", "best possible under the others", "reached by", "with all others kept", "set in")
     because = f"{conflict.because[0].upper()}{conflict.because[1:]}."
     proved = "" if conflict.proved else "Not proved to the end: the time was over."
-    title = _title(conflict)
+    title = _title(conflict, what)
     return section(f"Conflict {number}: {title}", because, table(header, rows), proved)
 
 
