@@ -34,6 +34,13 @@ class EngineProfile(Model):
         default=(), description="model classes that accept attention data parallelism and do nothing with it"
     )
     context: bool = Field(default=False, description="prompts can be split over context ranks")
+    even_nodes: bool = Field(default=False, description="an engine of several nodes takes as many GPUs on each of them")
+    data_ranks_apart: bool = Field(
+        default=False,
+        description="each data rank has its whole pipeline side by side (data × pipeline × tensor), so that over several "
+        "nodes the ranks of a stage would lie apart",
+    )
+    crosses_cards: bool = Field(default=False, description="one pipeline can run over two types of card")
     fp8_block_linear: bool = Field(default=False, description="blocks of fp8 scales divide every dense shard")
     fp8_block_experts: bool = Field(default=False, description="blocks of fp8 scales divide every expert shard")
     expert_padding: Natural = Field(default=0, description="a sliced mxfp4 expert's columns are padded to a multiple")

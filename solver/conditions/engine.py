@@ -9,7 +9,7 @@ import numpy as np
 
 from ...models import Scenario
 from ...models.engine_profile import EngineProfile
-from .base import Condition, Facts, Variables, restrict
+from .base import Condition, Facts, Variables, engine_inside_node, restrict
 from .structure import divisors
 
 
@@ -27,6 +27,7 @@ def conditions(scenario: Scenario) -> Iterator[Condition]:
         yield _either(profile, "attention_data", "data", "tensor", "attention data parallelism takes all ranks or none")
     if model.architecture in profile.attention_data_ignored_by:
         yield _equal(profile, "attention_data", "data", f"{model.architecture} ignores attention data parallelism")
+    yield from _nodes(profile, scenario.hardware.node_size)
     block = scenario.precision.block
     if block and scenario.precision.weights == "fp8" and profile.fp8_block_linear:
         yield _allowed(
@@ -51,6 +52,54 @@ def conditions(scenario: Scenario) -> Iterator[Condition]:
             kept,
             f"expert shards of {width} columns are multiples of the fp8 block of {block}",
         )
+
+
+def _nodes(profile: EngineProfile, node: int) -> Iterator[Condition]:
+    """How engines of several nodes stand on them."""
+
+    def sizes(f: Facts) -> tuple[str, str]:
+        return f"at most {node} GPUs, or a multiple", f"{f['engine_gpus']} GPUs"
+
+    if profile.even_nodes:
+        text = f"an engine of several nodes takes as many GPUs on each (nodes of {node})"
+        yield _condition(
+            profile,
+            "even_nodes",
+            text,
+            lambda v: _even(v, node),
+            sizes,
+            lambda f: (f["engine_gpus"] <= node) | (f["engine_gpus"] % node == 0),
+        )
+    if profile.data_ranks_apart:
+        text = "data ranks with a pipeline each stay inside a node, because the ranks of a stage would lie apart"
+        yield _condition(
+            profile,
+            "data_ranks_apart",
+            text,
+            lambda v: _inside_unless_one(v, node),
+            lambda f: (
+                f"data = 1, pipeline = 1 or at most {node} GPUs",
+                f"data {f['data']}, pipeline {f['pipeline']}, {f['engine_gpus']} GPUs",
+            ),
+            lambda f: (f["data"] == 1) | (f["pipeline"] == 1) | (f["engine_gpus"] <= node),
+        )
+
+
+def _even(v: Variables, node: int) -> None:
+    inside = engine_inside_node(v, node, "engine_inside_even_nodes")
+    nodes = v.model.new_int_var(1, max(1, v.largest // node), "engine_even_nodes")
+    v.model.add(v.engine_gpus == node * nodes).only_enforce_if(~inside)
+
+
+def _inside_unless_one(v: Variables, node: int) -> None:
+    inside = engine_inside_node(v, node, "engine_inside_for_data_ranks")
+    ones = []
+    for degree in ("data", "pipeline"):
+        one = v.model.new_bool_var(f"{degree}_is_one")
+        v.model.add(getattr(v, degree) == 1).only_enforce_if(one)
+        v.model.add(getattr(v, degree) >= 2).only_enforce_if(~one)
+        ones.append(one)
+    v.model.add_bool_or(inside, *ones)
 
 
 def _linear_shards(scenario: Scenario, block: int) -> list[int]:

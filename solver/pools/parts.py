@@ -136,6 +136,8 @@ def parts_of(scenario: Scenario) -> Iterator[Part]:
     for card, stock in enumerate(stocks):
         for role in scenario.roles:
             yield Part(role, card, _seen_by(scenario, role, stock), sends and role == "prefill")
+    if scenario.engine is not None and not scenario.engine.crosses_cards:
+        return
     for first, second in permutations(range(len(stocks)), 2):
         for role in scenario.roles:
             rules = [rule for rule in scenario.rules_in_force if rule.holds_for(role)]

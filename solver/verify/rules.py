@@ -31,7 +31,7 @@ def rules_on(scenario: Scenario, role: str, cut: Strategy, parts: list[tuple[int
             kept = all(_within(getattr(cut, name), bound) for name, bound in one.bounds.items())
             kept = kept and all(_inside(cut, group, parts) for group in one.inside_node)
             found.append(rule(f"rules.{one.id}", kept, cut.describe(), one.statement))
-    for name, kept, demand in _engine_rules(scenario, cut):
+    for name, kept, demand in _engine_rules(scenario, cut, parts):
         found.append(rule(f"engine.{name}", kept, cut.describe(), demand))
     return found
 
@@ -50,10 +50,17 @@ def _inside(cut: Strategy, group: str, parts: list[tuple[int, int]]) -> bool:
     return all(stage * stages <= node or node % block == 0 for stages, node in parts)
 
 
-def _engine_rules(scenario: Scenario, cut: Strategy) -> Iterator[tuple[str, bool, str]]:
+def _engine_rules(scenario: Scenario, cut: Strategy, parts: list[tuple[int, int]]) -> Iterator[tuple[str, bool, str]]:
     profile, model, formats = scenario.engine, scenario.model, scenario.precision
     if profile is None:
         return
+    yield "crosses_cards", profile.crosses_cards or len(parts) == 1, "one type of card for a pipeline"
+    (stages, node), gpus = parts[0], cut.tensor * cut.context * cut.data * cut.pipeline
+    if len(parts) == 1 and profile.even_nodes:
+        yield "even_nodes", gpus <= node or gpus / node == gpus // node, "as many GPUs on every node"
+    if len(parts) == 1 and profile.data_ranks_apart:
+        kept = gpus <= node or min(cut.data, stages) == 1
+        yield "data_ranks_apart", kept, "pipelines of data ranks inside a node"
     yield "context", profile.context or cut.context == 1, "no context ranks"
     if profile.expert_split == "whole-stage":
         yield "expert_split", 1 in (cut.expert, cut.expert_tensor), "experts dealt or sliced, not both"
