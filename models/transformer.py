@@ -108,6 +108,9 @@ class Transformer(Model):
     architecture: str | None = Field(
         default=None, description="model class, as in LlamaForCausalLM; engines differ by it"
     )
+    checkpoint: str | None = Field(
+        default=None, description="what a serving engine loads: a Hugging Face repository or a folder"
+    )
     layers: Layers = Field(description="transformer layers")
     hidden: Width = Field(description="elements of the residual stream")
     attention: Attention

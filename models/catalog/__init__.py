@@ -15,7 +15,7 @@ from ..errors import InputError
 
 @cache
 def ids(kind: str) -> tuple[str, ...]:
-    """All ids of a kind ("accelerators", "language_models" or "engines"), sorted."""
+    """All ids of a kind ("accelerators", "language_models", "engines" or "commands"), sorted."""
     folder = files(__name__) / kind
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
 
@@ -43,6 +43,11 @@ def accelerator(name: str) -> dict[str, Any]:
 def engine(name: str) -> dict[str, Any]:
     """The raw entry of a serving engine. Raises InputError for an unknown id."""
     return _read("engines", name)
+
+
+def command(name: str) -> dict[str, Any]:
+    """The raw entry of a serving engine's command line. Raises InputError for an unknown id."""
+    return _read("commands", name)
 
 
 def language_model(name: str) -> dict[str, Any]:
