@@ -37,8 +37,8 @@ class EngineProfile(Model):
     even_nodes: bool = Field(default=False, description="an engine of several nodes takes as many GPUs on each of them")
     data_ranks_apart: bool = Field(
         default=False,
-        description="each data rank has its whole pipeline side by side (data × pipeline × tensor), so that over several "
-        "nodes the ranks of a stage would lie apart",
+        description="each data rank has its whole pipeline side by side (data × pipeline × tensor), so that over "
+        "several nodes the ranks of a stage would lie apart",
     )
     crosses_cards: bool = Field(default=False, description="one pipeline can run over two types of card")
     fp8_block_linear: bool = Field(default=False, description="blocks of fp8 scales divide every dense shard")

@@ -154,6 +154,45 @@ def explain(
     raise typer.Exit(explain_and_save(conditions, folder, budget=seconds, stop=stop, wanted=wanted))
 
 
+Engine = Annotated[str, typer.Option("--engine", help="vllm, sglang, trtllm or dynamo.", show_default=False)]
+
+
+@app.command()
+def launch(
+    plan: Annotated[Path, typer.Argument(help="A plan.json that shardwise wrote.", show_default=False)],
+    engine: Engine,
+    save: Annotated[Path, typer.Option(help="Folder for the scripts or the manifest.")] = Path("launch"),
+    backend: Annotated[
+        str | None, typer.Option(help="Engine inside dynamo; absent: the scenario's, else vllm.", show_default=False)
+    ] = None,
+    replan: Annotated[
+        bool, typer.Option("--replan", help="Where the engine cannot express the plan, launch the best one it can.")
+    ] = False,
+) -> None:
+    """Write what starts a plan on a serving engine, and a load test that puts its prediction to the proof.
+
+    Exit 0: written; 3: the engine cannot express the plan.
+    """
+    from ...models.reading.plan_json import read_plan
+
+    _known_engine(engine, backend)
+    found = read_plan(plan)
+    from ..writing.files import save_folder
+    from .launching import launch_and_save
+
+    raise typer.Exit(launch_and_save(found, engine, backend, save_folder(save), replan=replan))
+
+
+def _known_engine(engine: str, backend: str | None) -> None:
+    from ...models import InputError
+
+    engines = ("vllm", "sglang", "trtllm")
+    if engine not in (*engines, "dynamo"):
+        raise InputError(f"unknown engine '{engine[:40]}'", help=f"there are: {', '.join(engines)}, dynamo")
+    if backend is not None and backend not in engines:
+        raise InputError(f"unknown engine '{backend[:40]}' for --backend", help=f"there are: {', '.join(engines)}")
+
+
 @app.command()
 def check(scenario: ScenarioPath, knowledge: KnowledgePaths = None) -> None:
     """Validate a scenario without solving it."""

@@ -135,7 +135,7 @@ def parts_of(scenario: Scenario) -> Iterator[Part]:
     stocks, sends = scenario.hardware.stocks, scenario.workload.decodes
     for card, stock in enumerate(stocks):
         for role in scenario.roles:
-            yield Part(role, card, _seen_by(scenario, role, stock), sends and role == "prefill")
+            yield Part(role, card, seen_by(scenario, role, stock), sends and role == "prefill")
     if scenario.engine is not None and not scenario.engine.crosses_cards:
         return
     for first, second in permutations(range(len(stocks)), 2):
@@ -144,7 +144,7 @@ def parts_of(scenario: Scenario) -> Iterator[Part]:
             if any("engine" in rule.inside_node for rule in rules):
                 continue  # such an engine is never inside a node
             bounds = (scenario.strategy.pipeline, *(rule.pipeline for rule in rules))
-            one, two = (_half(_seen_by(scenario, role, stocks[card])) for card in (first, second))
+            one, two = (_half(seen_by(scenario, role, stocks[card])) for card in (first, second))
             pipeline = tuple(bound for bound in bounds if bound is not None)
             yield MixedPart(role, first, one, sends and role == "prefill", second, two, pipeline)
 
@@ -162,7 +162,7 @@ def _without_pipeline(rule: Rule) -> Rule | None:
     return rest if rest.bounds or rest.inside_node else None
 
 
-def _seen_by(scenario: Scenario, role: Role, stock: Stock) -> Scenario:
+def seen_by(scenario: Scenario, role: Role, stock: Stock) -> Scenario:
     """The card, the rules of the role, prompts only for a prefill engine; demands on the whole deployment left out."""
     wanted = scenario.requirements
     changes: dict[str, object] = {
