@@ -16,6 +16,7 @@ from . import catalog
 from .base import Model
 from .errors import InputError, Place
 from .hardware import Accelerator, Link
+from .measures import MeasureRule
 from .rules import Rule
 from .transformer import Transformer
 
@@ -44,6 +45,9 @@ class Knowledge(Model):
     latencies: dict[str, Any] = Field(default_factory=dict, description="constants, as in a scenario")
     reserves: dict[str, Any] = Field(default_factory=dict, description="constants, as in a scenario")
     rules: tuple[Rule, ...] = Field(default=(), description="further named conditions")
+    measures: tuple[MeasureRule, ...] = Field(
+        default=(), description="further techniques that do nothing in their setting, for `audit`"
+    )
     origins: dict[str, str] = Field(default_factory=dict, description="what -> the file it comes from; set on reading")
 
     @field_validator("accelerators", mode="before")
@@ -136,6 +140,7 @@ def load_knowledge(paths: Sequence[str | Path]) -> Knowledge:
             if (link := getattr(part.links, name)) is not None:
                 whole.setdefault("links", {})[name] = link
                 origins[f"links.{name}"] = file.name
+        whole["measures"] = (*whole.get("measures", ()), *part.measures)
         for rule in part.rules:
             if f"rules.{rule.id}" in origins:
                 raise InputError(f"rule '{rule.id}' stands in two knowledge files", place=Place(file))

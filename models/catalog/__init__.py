@@ -50,6 +50,15 @@ def command(name: str) -> dict[str, Any]:
     return _read("commands", name)
 
 
+def measures() -> dict[str, Any]:
+    """The raw file of techniques that do nothing in their setting."""
+    from ..reading.tree import read_text_tree
+
+    data = read_text_tree((files(__name__) / "measures.yaml").read_text(encoding="utf-8")).data
+    assert isinstance(data, dict)
+    return data
+
+
 def language_model(name: str) -> dict[str, Any]:
     """The raw entry of a language model. Raises InputError for an unknown id."""
     return _read("language_models", name)

@@ -51,7 +51,8 @@ def arguments(profile: CommandProfile, kind: Kind) -> list[str]:
     if scenario.model.experts is not None and s.expert > 1:
         found.append(profile.flag("expert_parallel"))
     if kind.role != "aggregated":
-        # NIXL's connector sends and receives alike; the router decides who does which.
-        transfer = {"kv_connector": "NixlConnector", "kv_role": "kv_both"}
+        # NIXL's connector sends and receives whatever its role says; the role tells readers who does which.
+        role = "kv_producer" if kind.role == "prefill" else "kv_consumer"
+        transfer = {"kv_connector": "NixlConnector", "kv_role": role}
         found += [profile.flag("transfer"), json.dumps(transfer, separators=(",", ":"))]
     return found
