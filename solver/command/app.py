@@ -193,6 +193,41 @@ def _known_engine(engine: str, backend: str | None) -> None:
         raise InputError(f"unknown engine '{backend[:40]}' for --backend", help=f"there are: {', '.join(engines)}")
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def audit(
+    context: typer.Context,
+    scenario: Annotated[Path, typer.Option("--scenario", help="What the plan must serve.", show_default=False)],
+    plan: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A plan.json, a Markdown plan, a launch command, a folder of scripts, a Kubernetes or Dynamo "
+            "manifest; or leave it out and give a command after --.",
+            show_default=False,
+        ),
+    ] = None,
+    knowledge: KnowledgePaths = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+    time_limit: Annotated[str | None, typer.Option(help="Stop looking for the optimum after so long.")] = None,
+) -> None:
+    """Say whether a plan runs, keeps the requirements and does what it says, and how far it is from the optimum.
+
+    Exit 0: sound; 5: some finding is an error.
+    """
+    from ...models import InputError
+
+    words = list(context.args)
+    if plan is not None and (words or not plan.exists()):
+        words, plan = ([str(plan), *words], None) if not plan.exists() else (words, plan)
+    if (plan is None) == (not words):
+        raise InputError(
+            "name a plan, or give a command after --", help="shardwise audit --scenario s.yaml -- vllm serve …"
+        )
+    conditions, seconds = _one_strategy("audit", scenario, knowledge), _seconds("--time-limit", time_limit)
+    from .auditing import audit_and_show
+
+    raise typer.Exit(audit_and_show(plan, words, conditions, knowledge or (), as_json=as_json, time_limit=seconds))
+
+
 @app.command()
 def check(scenario: ScenarioPath, knowledge: KnowledgePaths = None) -> None:
     """Validate a scenario without solving it."""

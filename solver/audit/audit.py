@@ -1,0 +1,119 @@
+"""A plan from elsewhere held against a scenario: findings with both numbers, and the distance from the optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ...models import Requirements, Scenario
+from ...models.audit import Audit, AuditFinding, Gap
+from ...models.claimed import Claimed
+from ...models.measures import MeasureRule
+from .. import answer
+from ..errors import StoppedError
+from ..solving import solve
+from ..watch import Watch
+from . import claims, gap, machine, needs, runs
+from .subject import Subject, profile_of, subject_of
+from .techniques import idle_measures
+
+_ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+def audit(
+    scenario: Scenario,
+    claimed: Claimed,
+    *,
+    measures: Sequence[MeasureRule] = (),
+    conditions: Iterable[AuditFinding] = (),
+    optimum: bool = True,
+    watch: Watch | None = None,
+) -> Audit:
+    """Audit a plan of one kind of engine that does all the work.
+
+    `measures` are the site's own rules; `conditions` what is known of the plan's own conditions; `optimum` says whether
+    the best plan is worked out. Raises InputError for degrees that no engine has.
+    """
+    watch = watch or Watch()
+    subject = subject_of(scenario, claimed)
+    rows = machine.balance(subject)
+    found = [*conditions, *runs.unread(claimed), *runs.broken(subject), *runs.limits(subject)]
+    found += needs.unmet(subject)
+    found += needs.unlisted(subject)
+    found += claims.judged(subject)
+    found += idle_measures(subject.scenario, claimed, measures)
+    found += machine.wasted(subject, rows)
+    room = runs.room_of(subject)
+    if room is not None:
+        found += runs.short_of_room(subject, room)
+    found += [
+        AuditFinding(severity="warning", topic="claims", id="conditions.parameters", statement=text, source="the model")
+        for text in answer.warnings_of(subject.scenario)
+    ]
+    distance = None
+    if optimum:
+        distance, more = _distance(subject, scenario, watch)
+        found += more
+    engine = claimed.engines[0]
+    return Audit(
+        sound=not any(one.severity == "error" for one in found),
+        scenario=scenario.name,
+        file=claimed.file,
+        form=claimed.form,
+        engine=claimed.engine,
+        strategies=(engine.strategy,),
+        engines=(engine.count,),
+        gpus_used=claimed.gpus,
+        gpus_idle=max(0, scenario.hardware.gpu_range.max - claimed.gpus),
+        findings=tuple(sorted(found, key=lambda one: _ORDER[one.severity])),
+        room=() if room is None else (room,),
+        gap=distance,
+        balance=rows,
+    )
+
+
+def _distance(subject: Subject, scenario: Scenario, watch: Watch) -> tuple[Gap | None, list[AuditFinding]]:
+    """The gap to the best plan under the same serving engine, in words too.
+
+    Where no plan keeps all requirements, the best one without those that this plan breaks; else without any.
+    """
+    profile = profile_of(subject.claimed)
+    scene = scenario if profile is None else scenario.model_copy(update={"engine": profile})
+    for left_out, freer in _freer(scene, subject):
+        try:
+            best = solve(freer, time_limit=watch.remaining(), alternatives=0, conflicts=False, readings=False)
+            if best.status == "optimal":
+                distance = gap.gap_of(subject, best, watch)
+                return distance, [*_none_keeps(left_out), *gap.told(distance)]
+        except StoppedError:
+            break
+        if best.status != "infeasible":
+            break
+    else:
+        return None, [_note("no plan exists at all: `shardwise explain` says why, and what would help")]
+    return None, [_note("the time ended before the optimum was proved; how far the plan is from it is not known")]
+
+
+def _freer(scenario: Scenario, subject: Subject) -> Iterator[tuple[str, Scenario]]:
+    """(what is left out, the scenario without it)."""
+    yield "", scenario
+    names = dict.fromkeys(name.split(".")[1] for name in subject.evaluation.broken if name.startswith("requirements."))
+    if names:
+        wanted = scenario.requirements.model_copy(update=dict.fromkeys(names))
+        told = ", ".join(f"requirements.{name}" for name in names)
+        yield told, scenario.model_copy(update={"requirements": wanted})
+    yield "any requirement", scenario.model_copy(update={"requirements": Requirements()})
+
+
+def _none_keeps(left_out: str) -> list[AuditFinding]:
+    if not left_out:
+        return []
+    return [
+        _note(
+            "no plan at all keeps the scenario's conditions (`shardwise explain` says why); the optimum here is the best "
+            f"without {left_out}"
+        )
+    ]
+
+
+def _note(text: str) -> AuditFinding:
+    return AuditFinding(severity="note", topic="optimum", id="optimum.none", statement=text, source="shardwise solve")
