@@ -13,6 +13,7 @@ from ..errors import StoppedError
 from ..solving import solve
 from ..watch import Watch
 from . import claims, gap, machine, needs, runs
+from .pools import audit_pools
 from .subject import Subject, profile_of, subject_of
 from .techniques import idle_measures
 
@@ -28,12 +29,14 @@ def audit(
     optimum: bool = True,
     watch: Watch | None = None,
 ) -> Audit:
-    """Audit a plan of one kind of engine that does all the work.
+    """Audit a plan; one of pools, or for a scenario that asks for pools, by the count model.
 
     `measures` are the site's own rules; `conditions` what is known of the plan's own conditions; `optimum` says whether
     the best plan is worked out. Raises InputError for degrees that no engine has.
     """
     watch = watch or Watch()
+    if scenario.pools or len(claimed.engines) > 1 or claimed.engines[0].role != "aggregated":
+        return audit_pools(scenario, claimed, conditions=tuple(conditions), watch=watch, optimum=optimum)
     subject = subject_of(scenario, claimed)
     rows = machine.balance(subject)
     found = [*conditions, *runs.unread(claimed), *runs.broken(subject), *runs.limits(subject)]
@@ -109,8 +112,8 @@ def _none_keeps(left_out: str) -> list[AuditFinding]:
         return []
     return [
         _note(
-            "no plan at all keeps the scenario's conditions (`shardwise explain` says why); the optimum here is the best "
-            f"without {left_out}"
+            "no plan at all keeps the scenario's conditions (`shardwise explain` says why); the optimum here is the "
+            f"best without {left_out}"
         )
     ]
 

@@ -72,16 +72,21 @@ def told(gap: Gap) -> Iterator[AuditFinding]:
         latency = f", request latency {gap.optimum_latency_s:.4g} s instead of {gap.latency_s:.4g} s"
     change = ""
     if gap.nearest is not None and gap.closes is not None:
-        change = f"; {', '.join(gap.changes)} closes {min(gap.closes, 1):.0%} of it"
+        what = ", ".join(gap.changes) or "the same degrees with the plan's other limits left free"
+        change = f"; {what} closes {min(gap.closes, 1):.0%} of it"
     yield AuditFinding(
         severity="warning",
         topic="optimum",
         id="optimum.gap",
         statement=f"{gap.strategy} reaches {better:+.0%} in the first objective ({gap.objective}){latency}{change}",
-        stated=f"{gap.plan:.4g} {gap.unit}",
-        found=f"{gap.optimum:.4g} {gap.unit}, proved optimal",
+        stated=f"{_number(gap.plan)} {gap.unit}",
+        found=f"{_number(gap.optimum)} {gap.unit}, proved optimal",
         source="shardwise solve of the same conditions",
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _behind(stage: Stage, value: float, optimum: float) -> bool:

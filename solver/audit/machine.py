@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...models import Scenario
 from ...models.audit import AuditFinding
 from ...models.plan import Balance, Plan
 from ..assembling import proof_of
@@ -36,14 +37,20 @@ def balance(subject: Subject) -> tuple[Balance, ...]:
         return ()
 
 
-def wasted(subject: Subject, rows: tuple[Balance, ...]) -> Iterator[AuditFinding]:
-    """GPUs without a rank, uneven load, memory that nothing uses."""
-    there, used = subject.scenario.hardware.gpu_range.max, subject.claimed.gpus
+def idle(scenario: Scenario, used: int) -> Iterator[AuditFinding]:
+    """GPUs without a rank; to know only, where few GPUs are what is asked for."""
+    there = scenario.hardware.gpu_range.max
+    few = scenario.objectives[0] in ("fewest-gpus", "cost", "throughput-per-gpu", "throughput-per-cost")
     if used < there:
         yield AuditFinding(
-            severity="warning", topic="hardware", id="hardware.idle", statement="GPUs have no rank",
+            severity="note" if few else "warning", topic="hardware", id="hardware.idle", statement="GPUs have no rank",
             stated=f"{used:,} GPUs", found=f"{there:,} GPUs, {there - used:,} of them idle", source="the scenario",
         )  # fmt: skip
+
+
+def wasted(subject: Subject, rows: tuple[Balance, ...]) -> Iterator[AuditFinding]:
+    """GPUs without a rank, uneven load, memory that nothing uses."""
+    yield from idle(subject.scenario, subject.claimed.gpus)
     for row in rows:
         if row.ratio >= UNEVEN:
             yield AuditFinding(

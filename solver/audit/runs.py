@@ -123,9 +123,8 @@ def _split(subject: Subject, profile: EngineProfile | None) -> AuditFinding | No
         severity="warning",
         topic="runs",
         id="runs.layers",
-        statement=f"the plan {how} stages that are less even than they could be; figures here are for the best split",
-        stated=", ".join(map(str, theirs)),
-        found=", ".join(map(str, best)),
+        statement=f"the plan {how} stages of {', '.join(map(str, theirs))} layers; {', '.join(map(str, best))} is more "
+        "even, and what the figures here are for",
         line=subject.engine.lines.get("layers_per_stage"),
         source="docs/costs.md, section 6",
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import output
+from .on_plans import known_engine, plans_app
+from .options import KnowledgePaths, duration
 
 if TYPE_CHECKING:
     from ...models import ScenarioFile
@@ -26,11 +28,8 @@ catalog_app = typer.Typer(
     help="The packaged accelerators and language models.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(catalog_app, name="catalog")
+app.add_typer(plans_app)
 
-KnowledgePaths = Annotated[
-    list[Path] | None,
-    typer.Option("--knowledge", help="A knowledge file or folder laid under the scenario; repeatable."),
-]
 ScenarioPath = Annotated[Path, typer.Argument(help="A scenario file (YAML, JSON or Markdown).", show_default=False)]
 
 
@@ -63,27 +62,45 @@ def solve(
     time_limit: Annotated[
         str | None, typer.Option(help="Stop after so many seconds (or '2 min') and keep what was found.")
     ] = None,
+    launch: Annotated[
+        str | None, typer.Option(help="Also what starts it on vllm, sglang, trtllm or dynamo, in SAVE/launch.")
+    ] = None,
 ) -> None:
     """Find the best plan for a scenario, prove it, check it, and save it.
 
-    Prints one JSON object with the status and the paths.
+    Prints one JSON object with the status and the paths, and one more for --launch.
 
     Exit 0: proved; 3: no plan exists; 4: stopped before the proof.
     """
     from ...models import InputError, ScenarioFile
     from ...models.conditions_file import read_conditions
 
-    conditions, seconds = read_conditions(scenario, knowledge or ()), _seconds("--time-limit", time_limit)
+    if launch is not None:
+        known_engine(launch, None)
+    conditions, seconds = read_conditions(scenario, knowledge or ()), duration("--time-limit", time_limit)
     from ..writing.files import save_folder
 
     if isinstance(conditions, ScenarioFile) and not conditions.scenario.pools:
-        raise typer.Exit(output.solve_and_save(conditions, save_folder(save), seconds, alternatives, pareto))
+        code = output.solve_and_save(conditions, save_folder(save), seconds, alternatives, pareto)
+        raise typer.Exit(code or _launched(save, launch))
     if pareto:
         raise InputError("--pareto draws the frontier of one strategy on one card; this scenario asks for pools")
     folder, stop = save_folder(save), output.stop_on_signals()
     from .deploying import deploy_and_save
 
-    raise typer.Exit(deploy_and_save(conditions, folder, seconds, stop))
+    raise typer.Exit(deploy_and_save(conditions, folder, seconds, stop) or _launched(save, launch))
+
+
+def _launched(folder: Path, engine: str | None) -> int:
+    """Write what starts the plan of a folder. Returns the exit code."""
+    if engine is None:
+        return 0
+    from ...models.reading.plan_json import read_plan
+    from ..writing.files import save_folder
+    from .launching import launch_and_save
+
+    plan = read_plan(folder / "plan.json")
+    return launch_and_save(plan, engine, None, save_folder(folder / "launch"), replan=False)
 
 
 def _one_strategy(command: str, scenario: Path, knowledge: list[Path] | None) -> ScenarioFile:
@@ -99,19 +116,6 @@ def _one_strategy(command: str, scenario: Path, knowledge: list[Path] | None) ->
             f"`{command}` works too",
         )
     return conditions
-
-
-def _seconds(option: str, text: str | None) -> float | None:
-    """A duration; a bare number on the command line is seconds."""
-    from ...models import InputError
-    from ...models.units import DURATION, parse
-
-    if text is None:
-        return None
-    try:
-        return parse(float(text) if text.replace(".", "", 1).isdigit() else text, DURATION, bare=True)
-    except ValueError as error:
-        raise InputError(f"{option}: {error}") from None
 
 
 @app.command()
@@ -140,7 +144,7 @@ def explain(
     from ...models import InputError
     from ..writing.files import new_file, save_folder
 
-    conditions, seconds = _one_strategy("explain", scenario, knowledge), _seconds("--budget", budget)
+    conditions, seconds = _one_strategy("explain", scenario, knowledge), duration("--budget", budget)
     if (repair is None) != (out is None):
         raise InputError("--apply and --out belong together", help="--apply 1 --out repaired.yaml")
     if out is not None and out.suffix.lower() not in conditions.suffixes:
@@ -152,80 +156,6 @@ def explain(
 
     wanted = Wanted(everything or (repair or 0) > 5, most_gpus, repair, target)
     raise typer.Exit(explain_and_save(conditions, folder, budget=seconds, stop=stop, wanted=wanted))
-
-
-Engine = Annotated[str, typer.Option("--engine", help="vllm, sglang, trtllm or dynamo.", show_default=False)]
-
-
-@app.command()
-def launch(
-    plan: Annotated[Path, typer.Argument(help="A plan.json that shardwise wrote.", show_default=False)],
-    engine: Engine,
-    save: Annotated[Path, typer.Option(help="Folder for the scripts or the manifest.")] = Path("launch"),
-    backend: Annotated[
-        str | None, typer.Option(help="Engine inside dynamo; absent: the scenario's, else vllm.", show_default=False)
-    ] = None,
-    replan: Annotated[
-        bool, typer.Option("--replan", help="Where the engine cannot express the plan, launch the best one it can.")
-    ] = False,
-) -> None:
-    """Write what starts a plan on a serving engine, and a load test that puts its prediction to the proof.
-
-    Exit 0: written; 3: the engine cannot express the plan.
-    """
-    from ...models.reading.plan_json import read_plan
-
-    _known_engine(engine, backend)
-    found = read_plan(plan)
-    from ..writing.files import save_folder
-    from .launching import launch_and_save
-
-    raise typer.Exit(launch_and_save(found, engine, backend, save_folder(save), replan=replan))
-
-
-def _known_engine(engine: str, backend: str | None) -> None:
-    from ...models import InputError
-
-    engines = ("vllm", "sglang", "trtllm")
-    if engine not in (*engines, "dynamo"):
-        raise InputError(f"unknown engine '{engine[:40]}'", help=f"there are: {', '.join(engines)}, dynamo")
-    if backend is not None and backend not in engines:
-        raise InputError(f"unknown engine '{backend[:40]}' for --backend", help=f"there are: {', '.join(engines)}")
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def audit(
-    context: typer.Context,
-    scenario: Annotated[Path, typer.Option("--scenario", help="What the plan must serve.", show_default=False)],
-    plan: Annotated[
-        Path | None,
-        typer.Argument(
-            help="A plan.json, a Markdown plan, a launch command, a folder of scripts, a Kubernetes or Dynamo "
-            "manifest; or leave it out and give a command after --.",
-            show_default=False,
-        ),
-    ] = None,
-    knowledge: KnowledgePaths = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
-    time_limit: Annotated[str | None, typer.Option(help="Stop looking for the optimum after so long.")] = None,
-) -> None:
-    """Say whether a plan runs, keeps the requirements and does what it says, and how far it is from the optimum.
-
-    Exit 0: sound; 5: some finding is an error.
-    """
-    from ...models import InputError
-
-    words = list(context.args)
-    if plan is not None and (words or not plan.exists()):
-        words, plan = ([str(plan), *words], None) if not plan.exists() else (words, plan)
-    if (plan is None) == (not words):
-        raise InputError(
-            "name a plan, or give a command after --", help="shardwise audit --scenario s.yaml -- vllm serve …"
-        )
-    conditions, seconds = _one_strategy("audit", scenario, knowledge), _seconds("--time-limit", time_limit)
-    from .auditing import audit_and_show
-
-    raise typer.Exit(audit_and_show(plan, words, conditions, knowledge or (), as_json=as_json, time_limit=seconds))
 
 
 @app.command()
@@ -312,8 +242,8 @@ def schema(
     of: Annotated[
         str,
         typer.Argument(
-            help="scenario, table-scenario (engines of a table), plan, deployment (a plan of pools), explanation or "
-            "evaluation."
+            help="scenario, table-scenario (engines of a table), plan, deployment (a plan of pools), explanation, "
+            "evaluation or audit."
         ),
     ] = "scenario",
 ) -> None:
@@ -321,6 +251,7 @@ def schema(
     from pydantic import BaseModel
 
     from ... import models
+    from ...models.audit import Audit
 
     kinds: dict[str, type[BaseModel]] = {
         "scenario": models.Scenario,
@@ -329,6 +260,7 @@ def schema(
         "deployment": models.DeploymentPlan,
         "explanation": models.Explanation,
         "evaluation": models.Evaluation,
+        "audit": Audit,
     }
     if of not in kinds:
         raise models.InputError(f"no schema of '{of[:40]}'", help=f"there are: {', '.join(kinds)}")

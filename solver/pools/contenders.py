@@ -43,7 +43,7 @@ def contenders(e: Engines, demands: Demands, latency: int | None) -> NDArray[np.
     free = not (sends.any() and takes.any()) or few.ttft[sends].max() <= far[takes].min()
     if free:
         matters[:] = 0
-    distinct = demands.distinct is not None
+    distinct = demands.distinct is not None or bool(demands.exactly)
     index = index[front(groups(few, distinct=distinct), few.rate, matters, few.exact)]
     if free and e.asks[index].any():  # the same engine with busier prefill engines asks for less of them
         few = e.take(index)

@@ -6,8 +6,8 @@ Rates and prices are whole steps, small against what they are rounded to; times 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
@@ -180,6 +180,8 @@ class Demands:
     """Aggregated engines may stand beside prefill and decode engines."""
     distinct: int | None = None
     """At most so many identities in each role."""
+    exactly: Mapping[int, int] = field(default_factory=dict)
+    """Identity -> how many engines of it there must be."""
 
     @property
     def gpus(self) -> int:

@@ -80,6 +80,9 @@ def constraints_of(e: Engines, demands: Demands, sums: Sums) -> list[Linear]:
         found += _node_cuts(f"nodes of card {i}", e.on[:, i], card)
     if demands.decodes:
         found += _pools(e, demands)
+    for identity, count in demands.exactly.items():
+        alike = (e.identity == identity).astype(np.int64)
+        found.append(Linear(f"engines of kind {identity}", alike, least=count, most=count))
     if demands.least_gpus > 1:
         found.append(Linear("at least GPUs", sums.gpus.coefficients, least=demands.least_gpus))
     found.append(replace(sums.rate, name="at least rate", least=demands.least_rate))

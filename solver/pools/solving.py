@@ -53,8 +53,10 @@ def deploy(
         say(f"choosing among {len(market.source.engines):,} engines")
         found = optimise(market.search, market.stages)
     except (StoppedError, KeyboardInterrupt):
-        return DeploymentPlan(status="unknown", scenario=conditions, proof=_proof("unknown", conditions, watch))
-    proof = _proof(found.outcome, conditions, watch, market, found)
+        return DeploymentPlan(
+            status="unknown", scenario=conditions, proof=proof_of_deployment("unknown", conditions, watch)
+        )
+    proof = proof_of_deployment(found.outcome, conditions, watch, market, found)
     if not found.counts:
         plan = DeploymentPlan(status=found.outcome, scenario=conditions, proof=proof)
         if found.outcome != "infeasible" or not conflicts:
@@ -63,7 +65,7 @@ def deploy(
 
         say("taking the conditions apart")
         return plan.model_copy(update={"conflicts": conflicts_of(conditions, watch)})
-    plan = _assembled(market, found, proof)
+    plan = assembled(market, found, proof)
     if restrictions and plan.proof.stages[0].status == "optimal":
         from .restrictions import costs_of
 
@@ -72,7 +74,7 @@ def deploy(
     return plan
 
 
-def _assembled(market: Market, found: Answer, proof: Proof) -> DeploymentPlan:
+def assembled(market: Market, found: Answer, proof: Proof) -> DeploymentPlan:
     """The whole plan, confirmed by the degree model and by the second route."""
     conditions, demands, source = market.conditions, market.demands, market.source
     if isinstance(source, TableSource):
@@ -106,9 +108,10 @@ def _assembled(market: Market, found: Answer, proof: Proof) -> DeploymentPlan:
     return plan.model_copy(update={"verification": verification})
 
 
-def _proof(
+def proof_of_deployment(
     status: Status, conditions: Conditions, watch: Watch, market: Market | None = None, found: Answer | None = None
 ) -> Proof:
+    """How far the objectives are proved, and over what."""
     stages = tuple(
         PlanStage(
             objective=one.stage.words,
