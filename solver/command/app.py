@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import output
+from .on_many import many_app
 from .on_plans import known_engine, plans_app
 from .options import KnowledgePaths, duration
 
@@ -29,6 +30,7 @@ catalog_app = typer.Typer(
 )
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(plans_app)
+app.add_typer(many_app)
 
 ScenarioPath = Annotated[Path, typer.Argument(help="A scenario file (YAML, JSON or Markdown).", show_default=False)]
 

@@ -1,0 +1,101 @@
+"""What `sweep` says and does."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ...models import InputError
+from ..sweep import export
+from ..sweep.local import run_locally
+from ..sweep.points import Point, Sweep
+from ..sweep.row import FAILED, Row
+from ..sweep.run import Count, run
+from ..sweep.store import Store
+from ..sweep.sweep_file import read_sweep
+from ..writing.files import save_folder
+from .output import say, stop_on_signals
+
+STOPPED, SOME_FAILED = 4, 6
+
+
+def sweep_and_save(
+    file: Path, vary: Sequence[str], knowledge: Sequence[Path], save: Path | None, *, workers: int | None,
+    time_limit: float | None, retry_failed: bool, exported: str | None,
+) -> int:  # fmt: skip
+    """Compute what is missing, print a JSON object or the export. Returns the exit code."""
+    sweep, named = read_sweep(file, vary, knowledge)
+    folder, stop = save_folder(save or named or Path("runs") / file.stem), stop_on_signals()
+    count = workers or max(1, os.cpu_count() or 1)
+
+    def runner(points: Iterable[Point]) -> Iterator[Row]:
+        return run_locally(sweep.base, points, count, time_limit, stop)
+
+    with Store(folder, writes=True) as store, _Bar(len(sweep)) as bar:
+        done = run(sweep, store, runner, bar, stop, retry_failed=retry_failed)
+        bar.close()
+        _tell(sweep, done, folder)
+        if exported is not None:
+            _export(store, exported, folder)
+        else:
+            print(json.dumps(_summary(done, folder)))
+    if done.left:
+        return STOPPED
+    return SOME_FAILED if done.by_status[FAILED] else 0
+
+
+def _summary(done: Count, folder: Path) -> dict[str, object]:
+    status = "stopped" if done.left else "done"
+    found = {"status": status, "scenarios": done.total, "stored": done.stored, "computed": done.computed}
+    return {**found, **dict(done.by_status), "store": str(folder)}
+
+
+def _tell(sweep: Sweep, done: Count, folder: Path) -> None:
+    counts = ", ".join(f"{number:,} {status}" for status, number in done.by_status.most_common())
+    say(f"{done.total:,} scenarios: {done.stored:,} were in the store, {done.computed:,} computed ({counts or 'none'})")
+    if done.left:
+        say(f"  stopped with {done.left:,} left; the same command goes on")
+    if done.by_status[FAILED]:
+        say("  failed scenarios have a reason in the export; --retry-failed tries them again")
+    say(f"  store: {folder}")
+
+
+def _export(store: Store, kind: str, folder: Path) -> None:
+    if kind not in export.FORMATS:
+        raise InputError(f"cannot export as '{kind[:20]}'", help=f"there are: {', '.join(export.FORMATS)}")
+    if kind == "parquet":
+        say(f"  export: {export.write_parquet(store, folder / 'sweep.parquet')}")
+    else:
+        sys.stdout.write(export.as_csv(store) if kind == "csv" else export.as_json(store))
+
+
+class _Bar:
+    """A progress bar with rate, time left and counts; nothing where nobody watches."""
+
+    def __init__(self, total: int) -> None:
+        from tqdm import tqdm  # type: ignore[import-untyped]
+
+        self._bar = tqdm(total=total, unit="scenario", file=sys.stderr, disable=not sys.stderr.isatty(), smoothing=0.05)
+        self._at = 0
+
+    def __call__(self, count: Count) -> None:
+        done = count.stored + count.computed
+        if not self._at and count.stored:
+            self._bar.initial = count.stored
+        self._bar.total = count.total
+        self._bar.update(done - self._at)
+        self._at = done
+        self._bar.set_postfix(dict(count.by_status), refresh=False)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal to what comes next."""
+        self._bar.close()
