@@ -64,6 +64,9 @@ def solve(
     time_limit: Annotated[
         str | None, typer.Option(help="Stop after so many seconds (or '2 min') and keep what was found.")
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also report.html: the plan as a page with a picture.")
+    ] = False,
     launch: Annotated[
         str | None, typer.Option(help="Also what starts it on vllm, sglang, trtllm or dynamo, in SAVE/launch.")
     ] = None,
@@ -84,24 +87,30 @@ def solve(
 
     if isinstance(conditions, ScenarioFile) and not conditions.scenario.pools:
         code = output.solve_and_save(conditions, save_folder(save), seconds, alternatives, pareto)
-        raise typer.Exit(code or _launched(save, launch))
+        raise typer.Exit(code or _more(save, launch, report))
     if pareto:
         raise InputError("--pareto draws the frontier of one strategy on one card; this scenario asks for pools")
     folder, stop = save_folder(save), output.stop_on_signals()
     from .deploying import deploy_and_save
 
-    raise typer.Exit(deploy_and_save(conditions, folder, seconds, stop) or _launched(save, launch))
+    raise typer.Exit(deploy_and_save(conditions, folder, seconds, stop) or _more(save, launch, report))
 
 
-def _launched(folder: Path, engine: str | None) -> int:
-    """Write what starts the plan of a folder. Returns the exit code."""
-    if engine is None:
+def _more(folder: Path, engine: str | None, report: bool) -> int:
+    """Write what else is asked for of the plan in a folder: its page, what starts it. Returns the exit code."""
+    if engine is None and not report:
         return 0
     from ...models.reading.plan_json import read_plan
     from ..writing.files import save_folder
     from .launching import launch_and_save
 
     plan = read_plan(folder / "plan.json")
+    if report:
+        from .sweeping import page_of_plan
+
+        page_of_plan(plan, folder)
+    if engine is None:
+        return 0
     return launch_and_save(plan, engine, None, save_folder(folder / "launch"), replan=False)
 
 

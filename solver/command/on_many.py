@@ -31,6 +31,11 @@ def sweep(
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; absent: one per core.")] = None,
     time_limit: Annotated[str | None, typer.Option(help="Of each scenario.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute failed scenarios again.")] = False,
+    engine: Annotated[str, typer.Option(help="local (processes on this machine) or ray.")] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster; absent: the one this machine is part of.", show_default=False),
+    ] = None,
     export: Annotated[
         str | None, typer.Option(help="csv or json to stdout, or parquet into the folder.", show_default=False)
     ] = None,
@@ -43,6 +48,28 @@ def sweep(
 
     code = sweep_and_save(
         file, vary or (), knowledge or (), save, workers=workers, time_limit=duration("--time-limit", time_limit),
-        retry_failed=retry_failed, exported=export,
+        retry_failed=retry_failed, exported=export, engine=engine, address=address,
     )  # fmt: skip
     raise typer.Exit(code)
+
+
+@many_app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder of a sweep's store.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The HTML file; absent: report.html in the folder.")] = None,
+) -> None:
+    """Build one HTML file from a stored sweep, which opens without a network."""
+    from .sweeping import report_and_save
+
+    raise typer.Exit(report_and_save(folder, out))
+
+
+@many_app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A plan.json, or the folder of a sweep.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="What it is compared with.", show_default=False)],
+) -> None:
+    """Say what changed between two plans or two sweeps, and by how much."""
+    from .sweeping import compare_and_show
+
+    raise typer.Exit(compare_and_show(first, second))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ...models import InputError
+from ...models import InputError, Plan
+from ...models.deployment import DeploymentPlan
 from ..sweep import export
 from ..sweep.local import run_locally
 from ..sweep.points import Point, Sweep
@@ -24,14 +26,20 @@ STOPPED, SOME_FAILED = 4, 6
 
 def sweep_and_save(
     file: Path, vary: Sequence[str], knowledge: Sequence[Path], save: Path | None, *, workers: int | None,
-    time_limit: float | None, retry_failed: bool, exported: str | None,
+    time_limit: float | None, retry_failed: bool, exported: str | None, engine: str, address: str | None,
 ) -> int:  # fmt: skip
     """Compute what is missing, print a JSON object or the export. Returns the exit code."""
+    if engine not in ("local", "ray"):
+        raise InputError(f"unknown engine '{engine[:20]}'", help="there are: local, ray")
     sweep, named = read_sweep(file, vary, knowledge)
     folder, stop = save_folder(save or named or Path("runs") / file.stem), stop_on_signals()
     count = workers or max(1, os.cpu_count() or 1)
 
     def runner(points: Iterable[Point]) -> Iterator[Row]:
+        if engine == "ray":
+            from ..sweep.on_ray import run_on_ray
+
+            return run_on_ray(sweep.base, points, address, time_limit, stop)
         return run_locally(sweep.base, points, count, time_limit, stop)
 
     with Store(folder, writes=True) as store, _Bar(len(sweep)) as bar:
@@ -99,3 +107,44 @@ class _Bar:
     def close(self) -> None:
         """Leave the terminal to what comes next."""
         self._bar.close()
+
+
+def report_and_save(folder: Path, out: Path | None) -> int:
+    """Build the report of a stored sweep."""
+    from ..report.build import report
+    from ..writing.files import write_text
+
+    with Store(folder, writes=False) as store:
+        total = store.points()
+        rows = list(store.all(answers=True))
+    counts = ", ".join(f"{number:,} {status}" for status, number in Counter(row.status for row in rows).most_common())
+    page = report(rows, f"Sweep {folder.name}", f"{len(rows):,} of {total:,} scenarios computed: {counts}")
+    path = write_text(out or folder / "report.html", page)
+    say(f"report: {path} ({len(page) / 1e6:.1f} MB)")
+    print(json.dumps({"status": "written", "report": str(path), "scenarios": len(rows)}))
+    return 0
+
+
+def page_of_plan(plan: Plan | DeploymentPlan, folder: Path) -> None:
+    """The same page for a single plan."""
+    from ..report.build import report
+    from ..report.data import row_of_plan
+    from ..writing.files import write_text
+
+    page = report([row_of_plan(plan)], f"Plan: {plan.scenario.name}", "one scenario; its strategy leads to the picture")
+    say(f"  page: {write_text(folder / 'report.html', page)}")
+
+
+def compare_and_show(first: Path, second: Path) -> int:
+    """Print what changed."""
+    from ...models.reading.plan_json import read_plan
+    from ..report.compare import compare_plans, compare_sweeps
+
+    if first.is_dir() != second.is_dir():
+        raise InputError("a plan and a sweep cannot be compared", help="name two plan.json or two folders of sweeps")
+    if not first.is_dir():
+        print(compare_plans(read_plan(first), read_plan(second)))
+        return 0
+    with Store(first, writes=False) as one, Store(second, writes=False) as two:
+        print(compare_sweeps(one.all(), two.all()))
+    return 0

@@ -72,7 +72,7 @@ def _values(key: str, text: str, base: Scenario) -> list[Any]:
     if (found := _RANGE.fullmatch(text)) is not None:
         return list(_range(key, int(found[1]), int(found[2]), found[3] == "x", float(found[4] or 1)))
     if (factor := _FACTOR.fullmatch(text)) is not None:
-        return [_times(key, float(factor[1]), base)]
+        return [_times(key, text, base)]
     if not text:
         raise InputError(f"the axis {key} has an empty value", help="a value that is to be absent is null")
     return [read_text_tree(f"value: {text}\n").data["value"]]
@@ -96,11 +96,44 @@ def _range(key: str, first: int, last: int, grows: bool, step: float) -> Sequenc
     return list(dict.fromkeys(found))
 
 
-def _times(key: str, factor: float, base: Scenario) -> float:
-    """A share of what the base scenario has: for assumptions, whose error one wants to know the effect of."""
+def _times(key: str, text: str, base: Scenario) -> str:
+    """A share of what the base scenario has, kept as text: to see what an error of an assumption would do."""
+    if not isinstance(_at(key, base), (int, float)):
+        raise InputError(f"the axis {key}: the scenario has no number there to multiply", help="write values instead")
+    return text
+
+
+def _at(key: str, base: Scenario) -> Any:
     node: Any = base
     for step in key.split("."):
         node = getattr(node, step, None)
-    if not isinstance(node, (int, float)) or isinstance(node, bool):
-        raise InputError(f"the axis {key}: the scenario has no number there to multiply", help="write values instead")
-    return float(node) * factor
+    return None if isinstance(node, bool) else node
+
+
+_FOLLOW = {
+    "efficiency.mfu": ("efficiency.expert_mfu", "efficiency.attention_mfu"),
+    "efficiency.bandwidth": ("efficiency.expert_bandwidth", "efficiency.kv_bandwidth"),
+}
+"""Stated alone, these two set others to the same value; a factor goes for each of them instead."""
+
+
+def is_factor(value: Any) -> bool:
+    """Whether a value multiplies the base's."""
+    return isinstance(value, str) and _FACTOR.fullmatch(value) is not None
+
+
+def resolved(key: str, value: Any, base: Scenario) -> dict[str, Any]:
+    """What a value of an axis sets: a factor is the base's own value times it."""
+    if not is_factor(value):
+        return {key: value}
+    factor = float(value[1:])
+    return {one: _scaled(one, factor, base) for one in (key, *_FOLLOW.get(key, ()))}
+
+
+def _scaled(key: str, factor: float, base: Scenario) -> Any:
+    """Quantities are written in base units, which files need. A share stays at most 1."""
+    value = float(_at(key, base)) * factor
+    if key.startswith("efficiency.") and not key.endswith(("half_rows", "half_width")):
+        return min(1.0, value)
+    unit = {"latencies": " s", "reserves": " B"}.get(key.split(".")[0], "")
+    return f"{value!r}{unit}" if unit else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from ...models import ScenarioFile
@@ -24,10 +24,7 @@ def run_locally(
     # concurrent.futures gives up all that is pending when one worker dies; pebble replaces the worker.
     from pebble import ProcessExpired, ProcessPool
 
-    knowledge: Sequence[str] = [str(one) for one in base.knowledge]
-    with ProcessPool(
-        max_workers=workers, max_tasks=_RECYCLE, initializer=prepare, initargs=(str(base.path), knowledge)
-    ) as pool:
+    with ProcessPool(max_workers=workers, max_tasks=_RECYCLE, initializer=prepare, initargs=(base,)) as pool:
         running: dict[Future[Row], Point] = {}
         left = iter(points)
 

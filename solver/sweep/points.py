@@ -9,13 +9,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from ...models import InputError, ScenarioFile
+from ...models import InputError, Scenario, ScenarioFile
 from ...models.edit import Edit, edited
 from ...models.knowledge import files_of
-from .axes import Axis
+from .axes import Axis, resolved
 
 MOST_POINTS = 1_000_000
 Changes = Mapping[str, Any]
@@ -93,7 +92,7 @@ class _Keys:
 
     def of(self, changes: Changes) -> str:
         """The key of one point."""
-        data = edited(self.base.tree.data, edits_of(changes), self.base.scenario)
+        data = edited(self.base.tree.data, edits_of(changes, self.base.scenario), self.base.scenario)
         data.pop("name", None)
         text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
         found = hashlib.sha256(self.fixed + text.encode("utf-8", "surrogatepass"))
@@ -114,9 +113,10 @@ class _Keys:
         return self.files[model]
 
 
-def edits_of(changes: Changes) -> list[Edit]:
+def edits_of(changes: Changes, base: Scenario) -> list[Edit]:
     """What a point changes."""
-    return [Edit(key=key, after=value) for key, value in changes.items()]
+    set_ = {key: value for name, given in changes.items() for key, value in resolved(name, given, base).items()}
+    return [Edit(key=key, after=value) for key, value in set_.items()]
 
 
 def known_keys(sweep: Sweep) -> None:
@@ -124,12 +124,7 @@ def known_keys(sweep: Sweep) -> None:
     first: Sequence[Changes] = [{axis.key: axis.values[0]} for axis in sweep.axes]
     for changes in (*first, *sweep.listed[:1]):
         try:
-            sweep.base.edited(edits_of(changes))
+            sweep.base.edited(edits_of(changes, sweep.base.scenario))
         except InputError as error:
             what = ", ".join(f"{key}: {value}" for key, value in changes.items())
             raise InputError(f"with {what}: {error.message}", help=error.help) from None
-
-
-def file_of(sweep: Sweep) -> Path:
-    """The base scenario's file."""
-    return sweep.base.path

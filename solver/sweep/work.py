@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from ...models import InputError, ScenarioFile
@@ -12,16 +11,16 @@ from .points import edits_of
 from .row import FAILED, Row, row_of
 
 _BASE: dict[str, ScenarioFile] = {}
-"""The base scenario, read once by each worker."""
+"""The base scenario of this worker."""
 
 
-def prepare(path: str, knowledge: Sequence[str]) -> None:
-    """Read the base and import what solving needs, once."""
+def prepare(base: ScenarioFile) -> None:
+    """Take the base and import what solving needs, once."""
     from ..pools import solving as _pools
     from ..solving import solve as _solve
 
     del _pools, _solve
-    _BASE["base"] = ScenarioFile.read(Path(path), [Path(one) for one in knowledge])
+    _BASE["base"] = base
 
 
 def solve_point(key: str, changes: Mapping[str, Any], time_limit: float | None) -> Row:
@@ -32,7 +31,7 @@ def solve_point(key: str, changes: Mapping[str, Any], time_limit: float | None) 
 
     began = time.perf_counter()
     try:
-        scenario = _BASE["base"].edited(edits_of(changes))
+        scenario = _BASE["base"].edited(edits_of(changes, _BASE["base"].scenario))
         if scenario.pools:
             plan: Any = deploy(scenario, time_limit=time_limit, restrictions=False)
         else:

@@ -1,0 +1,105 @@
+"""What a report shows, as plain data: a record per scenario and what is needed to draw its deployment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from ...models import Plan, Scenario
+from ...models.deployment import DeploymentPlan
+from ..sweep.axes import is_factor
+from ..sweep.row import Row
+
+FIGURES = (
+    "status", "strategy", "engines", "gpus_used", "gpus_idle", "ttft", "tpot", "request_latency", "requests_per_s",
+    "tokens_per_s", "tokens_per_s_per_gpu", "binding", "reason", "wall",
+)  # fmt: skip
+MEMORY = ("memory_weights", "memory_kv_cache", "memory_activations", "memory_reserve", "memory_usable")
+
+
+def record_of(row: Row) -> dict[str, Any]:
+    """One row, with the picture of its deployment."""
+    found: dict[str, Any] = {"key": row.key, "changes": dict(row.changes)}
+    found |= {name: getattr(row, name) for name in FIGURES}
+    found["memory"] = [getattr(row, name) for name in MEMORY]
+    if row.plan is not None:
+        found["picture"] = picture_of(json.loads(row.plan))
+    return found
+
+
+def picture_of(plan: dict[str, Any]) -> dict[str, Any]:
+    """Engines by node from a plan.json: only what a drawing needs, since thousands of plans share one file."""
+    scenario = plan["scenario"]
+    model = scenario.get("model") or {}
+    kinds: list[dict[str, Any]] = []
+    entries = plan.get("engines") or [entry for pool in plan.get("pools", ()) for entry in pool["engines"]]
+    for entry in entries:
+        s = entry.get("strategy")
+        kinds.append(
+            {
+                "role": entry["role"],
+                "count": entry["count"],
+                "gpus": entry["gpus_per_engine"],
+                "card": entry["accelerator"],
+                "name": entry.get("name"),
+                "degrees": None if s is None else [s[name] for name in _DEGREES],
+                "layers": None if s is None else s["layers_per_stage"],
+            }
+        )
+    seats: dict[int, list[list[int]]] = {}
+    for rank in plan.get("placement", ()):
+        seats.setdefault(rank["engine"], []).append([rank["node"], rank["gpu"]])
+    return {
+        "kinds": kinds,
+        "seats": [_runs(seats[engine]) for engine in sorted(seats)],
+        "heads": (model.get("attention") or {}).get("heads"),
+        "experts": (model.get("experts") or {}).get("count"),
+        "link": "pool link" if plan.get("feeds") else None,
+    }
+
+
+_DEGREES = ("tensor", "context", "data", "pipeline", "expert", "expert_tensor")
+
+
+def _runs(seats: list[list[int]]) -> list[list[int]]:
+    """[node, first GPU, GPUs] of neighbours, in the order of the ranks."""
+    runs: list[list[int]] = []
+    for node, gpu in seats:
+        if runs and runs[-1][0] == node and runs[-1][1] + runs[-1][2] == gpu:
+            runs[-1][2] += 1
+        else:
+            runs.append([node, gpu, 1])
+    return runs
+
+
+def axes_of(records: Iterable[dict[str, Any]]) -> list[str]:
+    """Keys that are varied, in the order in which they appear."""
+    return list(dict.fromkeys(key for record in records for key in record["changes"]))
+
+
+def mark_flips(records: list[dict[str, Any]]) -> None:
+    """Note where an assumption that is off by a factor turns the plan: against the record with all factors at x1."""
+    plain = {_others(one): one for one in records if all(v == "x1" for v in one["changes"].values() if is_factor(v))}
+    for one in records:
+        base = plain.get(_others(one))
+        if base is None or base is one or not any(is_factor(v) for v in one["changes"].values()):
+            continue
+        if (one["status"], one["strategy"], one["engines"]) != (base["status"], base["strategy"], base["engines"]):
+            one["flips"] = (
+                f"{base['engines']} × {base['strategy']} at x1" if base["strategy"] else f"{base['status']} at x1"
+            )
+
+
+def _others(record: dict[str, Any]) -> str:
+    return json.dumps(
+        {key: None if is_factor(value) else value for key, value in record["changes"].items()}, default=str
+    )
+
+
+def row_of_plan(plan: Plan | DeploymentPlan) -> Row:
+    """A single plan as a row."""
+    from ..sweep.row import row_of
+
+    name = plan.scenario.name if isinstance(plan.scenario, Scenario) else "plan"
+    return row_of(name, {}, plan, plan.proof.wall_s)
