@@ -71,7 +71,7 @@ def split(text: str) -> list[str]:
 def _values(key: str, text: str, base: Scenario) -> list[Any]:
     if (found := _RANGE.fullmatch(text)) is not None:
         return list(_range(key, int(found[1]), int(found[2]), found[3] == "x", float(found[4] or 1)))
-    if (factor := _FACTOR.fullmatch(text)) is not None:
+    if _FACTOR.fullmatch(text) is not None:
         return [_times(key, text, base)]
     if not text:
         raise InputError(f"the axis {key} has an empty value", help="a value that is to be absent is null")

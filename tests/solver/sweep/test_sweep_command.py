@@ -1,0 +1,139 @@
+"""Sweeps from the command line: killed and taken up again, parallel and alone, what is wrong told clearly."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCENARIO = Path(__file__).parents[3] / "scenarios" / "llama-3.1-8b-h100-1.yaml"
+KILLS = 20
+
+
+def command(*words: object) -> list[str]:
+    return [str(Path(sys.executable).parent / "shardwise"), *map(str, words)]
+
+
+def shardwise(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), capture_output=True, text=True, timeout=300, check=False)
+
+
+def figures(folder: Path) -> list[dict[str, str]]:
+    """Every row but for the time it took."""
+    done = shardwise("sweep", SCENARIO, *GRID, "--save", folder, "--export", "csv")
+    assert done.returncode == 0, done.stderr
+    return [
+        {name: value for name, value in row.items() if name != "wall"}
+        for row in csv.DictReader(io.StringIO(done.stdout))
+    ]
+
+
+GRID = ("--vary", "workload.concurrency=1:120:1", "--vary", "requirements.ttft=1 ms,1 s")
+
+
+def test_killed_at_random_moments_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    draw, stored = random.Random(7), []
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            command("sweep", SCENARIO, *GRID, "--save", tmp_path / "killed", "--workers", 2),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        time.sleep(draw.uniform(0.6, 2.2))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        stored.append(len(shown(tmp_path / "killed")))
+    assert stored == sorted(stored), "a kill lost rows"
+    whole = figures(tmp_path / "killed")
+    assert len(whole) == 240
+    assert whole == figures(tmp_path / "undisturbed")
+
+
+def shown(folder: Path) -> list[dict[str, object]]:
+    if not (folder / "sweep.db").exists():
+        return []
+    import sqlite3
+
+    with sqlite3.connect(folder / "sweep.db") as rows:
+        try:
+            return [dict(key=key) for (key,) in rows.execute("SELECT key FROM rows")]
+        except sqlite3.OperationalError:
+            return []
+
+
+def test_alone_and_in_parallel_and_never_twice(tmp_path: Path) -> None:
+    few = ("--vary", "workload.concurrency=1:8:x2", "--vary", "model=llama-3.1-8b,qwen3-8b,nothing-of-that-name")
+    one = shardwise("sweep", SCENARIO, *few, "--save", tmp_path / "one", "--workers", 1, "--export", "csv")
+    two = shardwise("sweep", SCENARIO, *few, "--save", tmp_path / "two", "--workers", 2, "--export", "csv")
+    assert one.returncode == two.returncode == 6
+    assert _plain(one.stdout) == _plain(two.stdout)
+    failed = [row for row in csv.DictReader(io.StringIO(one.stdout)) if row["status"] == "failed"]
+    assert len(failed) == 4
+    assert all("unknown language model" in row["reason"] for row in failed)
+    again = json.loads(shardwise("sweep", SCENARIO, *few, "--save", tmp_path / "one").stdout)
+    assert (again["stored"], again["computed"]) == (12, 0)
+    retried = json.loads(shardwise("sweep", SCENARIO, *few, "--save", tmp_path / "one", "--retry-failed").stdout)
+    assert (retried["stored"], retried["computed"]) == (8, 4)
+    more = json.loads(
+        shardwise(
+            "sweep", SCENARIO, *few[:3], "model=qwen3-8b", "--vary", "hardware.gpus=1", "--save", tmp_path / "one"
+        ).stdout
+    )
+    assert more["scenarios"] == 4
+
+
+def _plain(text: str) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if k != "wall"} for row in csv.DictReader(io.StringIO(text))]
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("sweep", SCENARIO, *GRID, "--save", tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    if process.returncode != 0:  # a fast machine may have finished
+        assert process.returncode == 4, err
+        assert "the same command goes on" in err
+        assert json.loads(out)["status"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--vary", "hardware.gpuz=1"), "hardware.gpuz"),
+        (("--vary", "hardware.gpus=1", "--vary", "hardware.gpus=2"), "varied twice"),
+        (("--vary", "hardware.gpus=1", "--export", "xlsx"), "cannot export"),
+        (("--vary", "hardware.gpus=1", "--engine", "spark"), "unknown engine"),
+        (("--vary", "hardware.gpus=1", "--save", "/proc/none"), "cannot save"),
+    ],
+)
+def test_mistakes(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    save = () if "--save" in words else ("--save", tmp_path / "s")
+    done = shardwise("sweep", SCENARIO, *words, *save)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_compare_and_report(tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    for name, bandwidth in (("a", "x1"), ("b", "x0.5")):
+        words = ("--vary", "workload.concurrency=4,64", "--vary", f"efficiency.bandwidth={bandwidth}")
+        assert shardwise("sweep", SCENARIO, *words, "--save", tmp_path / name).returncode == 0
+    report = shardwise("report", tmp_path / "a")
+    assert report.returncode == 0, report.stderr
+    page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    assert "https://" not in page.split('<script type="application/json"')[0]
+    told = shardwise("compare", tmp_path / "a", tmp_path / "a").stdout
+    assert "2 scenarios in both" in told
+    assert "another strategy: 0 of 2" in told
