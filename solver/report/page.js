@@ -8,7 +8,7 @@ const COLUMNS = [
   ["flips", "flips from"], ["binding", "conflict"], ["reason", "reason"],
 ].filter(([name]) => ROWS.some(row => row[name] !== null && row[name] !== undefined));
 const PAGE = 100;
-const WEBGL = !!document.createElement("canvas").getContext("webgl2");
+const webgl = () => !!document.createElement("canvas").getContext("webgl2");
 const state = {text: "", status: "", axis: {}, sort: null, down: false, shown: PAGE};
 const $ = id => document.getElementById(id);
 const word = value => value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
@@ -72,7 +72,7 @@ function drawPlots(rows) {
     if (!groups.has(name)) groups.set(name, []);
     groups.get(name).push(row);
   }
-  const traces = [...groups].slice(0, 24).map(([name, some]) => ({type: WEBGL && good.length > 3000 ? "scattergl" : "scatter", mode: "markers", name, x: some.map(r => r.request_latency), y: some.map(r => r.tokens_per_s_per_gpu),
+  const traces = [...groups].slice(0, 24).map(([name, some]) => ({type: good.length > 3000 && webgl() ? "scattergl" : "scatter", mode: "markers", name, x: some.map(r => r.request_latency), y: some.map(r => r.tokens_per_s_per_gpu),
     text: some.map(r => `${r.strategy}<br>${AXES.map(k => k + " " + word(r.changes[k])).join("<br>")}`), marker: {size: 8, opacity: .75}}));
   const front = [...good].sort((a, b) => a.request_latency - b.request_latency || b.tokens_per_s_per_gpu - a.tokens_per_s_per_gpu);
   let best = -Infinity;
@@ -152,9 +152,15 @@ function held(g, p) {  // ranks run over tensor, then context, data, pipeline
   return words.join(", ");
 }
 
-function draw() { const rows = filtered(); drawTable(rows); drawPlots(rows); }
+function draw() {
+  const began = performance.now(), rows = filtered();
+  drawTable(rows); drawPlots(rows);
+  document.body.dataset.drew = Math.round(performance.now() - began);
+}
 function route() {
   const found = /^#plan=(.*)$/.exec(location.hash), row = found && ROWS.find(r => r.key === decodeURIComponent(found[1]) && r.picture);
+  const words = /^#contains=(.*)$/.exec(location.hash);  // a filter that can be sent to somebody
+  if (words) { state.text = $("text").value = decodeURIComponent(words[1]); state.shown = PAGE; }
   $("all").hidden = !!row; $("plan").hidden = !row;
   if (row) { drawPlan(row); scrollTo(0, 0); $("plan").focus(); } else draw();
 }
@@ -185,6 +191,6 @@ function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", route);
   addEventListener("hashchange", route);
   route();
-  document.body.dataset.ready = "yes";
+  document.body.dataset.ready = Math.round(performance.now());
 }
 start();

@@ -83,10 +83,10 @@ def test_more_points_than_anybody_wants() -> None:
 
 def test_a_key_is_of_the_content() -> None:
     """The same scenario written otherwise, or under another name, is the same one."""
-    one = list(Sweep(BASE, (axis_of("workload.concurrency=64", BASE.scenario),)).points())[0].key
-    assert one == list(Sweep(BASE, listed=({"workload.concurrency": 64},)).points())[0].key
-    assert one == list(Sweep(BASE, listed=({"workload.concurrency": 64, "name": "other"},)).points())[0].key
-    assert one != list(Sweep(BASE, listed=({"workload.concurrency": 65},)).points())[0].key
+    one = next(iter(Sweep(BASE, (axis_of("workload.concurrency=64", BASE.scenario),)).points())).key
+    assert one == next(iter(Sweep(BASE, listed=({"workload.concurrency": 64},)).points())).key
+    assert one == next(iter(Sweep(BASE, listed=({"workload.concurrency": 64, "name": "other"},)).points())).key
+    assert one != next(iter(Sweep(BASE, listed=({"workload.concurrency": 65},)).points())).key
 
 
 def test_a_factor_is_of_the_base_value() -> None:
@@ -103,7 +103,7 @@ def test_a_factor_is_of_the_base_value() -> None:
 
 
 def test_an_unknown_key_is_told_before_anything_runs() -> None:
-    with pytest.raises(InputError, match="hardware.gpuz"):
+    with pytest.raises(InputError, match=r"hardware\.gpuz"):
         known_keys(Sweep(BASE, (axis_of("hardware.gpuz=1,2", BASE.scenario),)))
 
 

@@ -64,7 +64,7 @@ def shown(folder: Path) -> list[dict[str, object]]:
 
     with sqlite3.connect(folder / "sweep.db") as rows:
         try:
-            return [dict(key=key) for (key,) in rows.execute("SELECT key FROM rows")]
+            return [{"key": key} for (key,) in rows.execute("SELECT key FROM rows")]
         except sqlite3.OperationalError:
             return []
 

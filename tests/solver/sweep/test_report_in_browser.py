@@ -1,0 +1,90 @@
+"""The report in a real browser: loads without errors or a network, filters filter, numbers are the store's."""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from shardwise.models import ScenarioFile
+from shardwise.solver import solve
+from shardwise.solver.report.build import report
+from shardwise.solver.sweep.row import Row, row_of
+
+pytest.importorskip("plotly", reason="an extra: pip install -e '.[report]'")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+SCENARIO = Path(__file__).parents[3] / "scenarios" / "llama-3.1-8b-h100-1.yaml"
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    plan = solve(ScenarioFile.read(SCENARIO).scenario, alternatives=0, readings=False)
+    one = row_of("one", {"hardware.gpus": 1, "model": "</script><b>x"}, plan, 0.1)
+    return [one, Row("two", "infeasible", {"hardware.gpus": 2, "model": "m"}, binding="a.b + c.d; e.f")]
+
+
+@pytest.fixture(scope="module")
+def page(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    file.write_text(report(rows, "Sweep <one>", "two & more"), encoding="utf-8")
+    return file
+
+
+def shown(page: Path, hash: str = "") -> tuple[str, str]:
+    """(the page as it stands after its script ran, what the console said)."""
+    assert BROWSER is not None
+    options = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=5000",
+    ]
+    address = f"{page.as_uri()}{hash}"
+    done = subprocess.run(
+        [BROWSER, *options, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True
+    )
+    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if ":CONSOLE" in line)
+
+
+def body(text: str) -> list[list[str]]:
+    inside = re.search(r"<tbody>(.*?)</tbody>", text, re.DOTALL)
+    assert inside is not None
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in inside[1].split("</tr>") if "<td" in row]
+    return [[html.unescape(re.sub(r"<[^>]+>", "", cell)) for cell in row] for row in cells]
+
+
+def test_it_loads_and_shows_the_stores_numbers(page: Path, rows: list[Row]) -> None:
+    text, console = shown(page)
+    assert console == ""
+    assert "data-ready=" in text
+    assert "Sweep &lt;one&gt;" in text
+    table = body(text)
+    assert len(table) == 2
+    assert table[0][:4] == ["1", "</script><b>x", "optimal", "TP1"]
+    assert rows[0].ttft is not None
+    assert f"{rows[0].ttft:.4g}".rstrip("0") in [cell.rstrip("0") for cell in table[0]]
+    assert "a.b + c.d; e.f" in table[1]
+    assert text.count('class="js-plotly-plot') >= 1 or text.count("js-plotly-plot") >= 3
+
+
+@pytest.mark.parametrize(("words", "left"), [("infeasible", ["2"]), ("TP1", ["1"]), ("nothing%20at%20all", [])])
+def test_filters_filter(page: Path, words: str, left: list[str]) -> None:
+    text, _ = shown(page, f"#contains={words}")
+    inside = body(text) if "<td" in text else []
+    assert [row[0] for row in inside] == left
+
+
+def test_a_plan_has_a_picture(page: Path) -> None:
+    text, console = shown(page, "#plan=one")
+    assert console == ""
+    assert re.search(r"GPU 0 · engine 0.*layers 0–31, heads 0–31", text, re.DOTALL)
+
+
+def test_no_network(page: Path) -> None:
+    """The policy in the page forbids it, whatever the plotting library would like."""
+    assert "default-src 'none'" in page.read_text(encoding="utf-8")[:2000]
