@@ -41,6 +41,13 @@ class EngineProfile(Model):
         "several nodes the ranks of a stage would lie apart",
     )
     crosses_cards: bool = Field(default=False, description="one pipeline can run over two types of card")
+    shared_experts_whole: bool = Field(
+        default=False,
+        description="where tensor, data and expert degrees are all above 1, every rank holds the shared experts whole",
+    )
+    transfer_stages: tuple[Literal["prefill", "decode"], ...] = Field(
+        default=(), description="roles whose engines must have one pipeline stage, or the KV cache cannot be moved"
+    )
     fp8_block_linear: bool = Field(default=False, description="blocks of fp8 scales divide every dense shard")
     fp8_block_experts: bool = Field(default=False, description="blocks of fp8 scales divide every expert shard")
     expert_padding: Natural = Field(default=0, description="a sliced mxfp4 expert's columns are padded to a multiple")

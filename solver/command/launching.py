@@ -37,7 +37,11 @@ def launch_and_save(
             say(f"help: --replan launches that plan; `engine: {error.engine}` in the scenario plans for it at once")
             print(json.dumps({"status": "refused", "reasons": error.reasons}, ensure_ascii=False))
             return REFUSED
-        made, plan = _launched(best, engine, backend), best
+        try:
+            made = _launched(best, engine, backend)
+        except RefusedError as again:
+            say(f"error: {again}")
+            return REFUSED
         write_text(folder / "plan.json", best.model_dump_json(indent=1) + "\n")
     return saved(made, folder)
 

@@ -30,13 +30,14 @@ def conditions(scenario: Scenario) -> Iterator[Condition]:
     yield from _nodes(profile, scenario.hardware.node_size)
     block = scenario.precision.block
     if block and scenario.precision.weights == "fp8" and profile.fp8_block_linear:
-        yield _allowed(
-            profile,
-            "fp8_block.linear",
-            "tensor",
-            _linear_shards(scenario, block),
-            f"dense shards are multiples of the fp8 block of {block}",
-        )
+        text = f"dense shards are multiples of the fp8 block of {block}"
+        attention, dense = _attention_shards(scenario, block), _dense_shards(scenario, block)
+        shared = any((scenario.model.feed_forward, scenario.model.experts and scenario.model.experts.shared_width))
+        if shared and profile.dense_ranks == "stage":
+            yield _allowed(profile, "fp8_block.stage", "stage_group", dense, f"{text}, dealt over all ranks of a stage")
+        elif shared:
+            attention = [t for t in attention if t in dense]
+        yield _allowed(profile, "fp8_block.linear", "tensor", attention, text)
     if (
         block
         and (scenario.precision.experts or scenario.precision.weights) == "fp8"
@@ -102,15 +103,21 @@ def _inside_unless_one(v: Variables, node: int) -> None:
     v.model.add_bool_or(inside, *ones)
 
 
-def _linear_shards(scenario: Scenario, block: int) -> list[int]:
-    """Tensor degrees whose shards of every dense matrix are whole blocks."""
+def _attention_shards(scenario: Scenario, block: int) -> list[int]:
+    """Tensor degrees whose shards of the heads are whole blocks."""
     model = scenario.model
     latent = model.attention.latent
     head = latent.nope_dim + latent.rope_dim if latent else model.attention.head_dim or 0
-    widths = [model.attention.heads * head]
-    widths += [model.feed_forward.width] if model.feed_forward else []
+    width = model.attention.heads * head
+    return [t for t in divisors(model.attention.heads) if width % (t * block) == 0]
+
+
+def _dense_shards(scenario: Scenario, block: int) -> list[int]:
+    """Numbers of ranks whose shards of the dense feed-forward and the shared experts are whole blocks."""
+    model = scenario.model
+    widths = [model.feed_forward.width] if model.feed_forward else []
     widths += [model.experts.shared_width] if model.experts and model.experts.shared_width else []
-    return [t for t in divisors(model.attention.heads) if all(w % (t * block) == 0 for w in widths)]
+    return [n for n in divisors(max(widths, default=1)) if all(w % (n * block) == 0 for w in widths)]
 
 
 def _condition(

@@ -56,7 +56,16 @@ def _layer_weights(rows: Rows, expert: bool) -> Column:
         return total + s.dense_weights / rows.dense_ranks * s.weight_bytes
     one = s.expert_weights * _slice(rows) * s.expert_bytes + s.expert_biases * s.plain_bytes
     total = total + s.experts / rows.expert * one + s.router_weights * s.plain_bytes
-    return total + s.shared_weights / rows.dense_ranks * s.expert_bytes
+    return total + s.shared_weights / _shared_ranks(rows) * s.expert_bytes
+
+
+def _shared_ranks(rows: Rows) -> Column:
+    """Ranks that share the shared experts; vLLM keeps them whole where tensor, data and expert degrees meet."""
+    engine = rows.setting.scenario.engine
+    if engine is None or not engine.shared_experts_whole:
+        return rows.dense_ranks
+    whole = (rows.tensor > 1) & (rows.data > 1) & (rows.expert > 1)
+    return np.where(whole, 1, rows.dense_ranks)
 
 
 def _slice(rows: Rows) -> Column:

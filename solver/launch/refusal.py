@@ -12,7 +12,7 @@ from ...models.engine_profile import EngineProfile
 from ...models.plan import Plan
 from ...models.strategy import DEGREES
 from ..conditions import structural_of
-from ..pools.parts import seen_by
+from ..pools.parts import TRANSFER, seen_by
 from .copies import Kind, copies_of
 from .formats import kv_format
 from .layers import own_split
@@ -48,7 +48,8 @@ def _of_kind(kind: Kind, engine: str) -> Iterator[str]:
     scene = seen_by(scenario, kind.role, kind.stock) if pools else scenario
     facts = facts_of(kind.strategy)
     for condition in structural_of(scene):
-        if condition.kind == "engine" and not condition.keeps(facts):
+        own = condition.kind == "engine" or condition.id == f"rules.{TRANSFER}"
+        if own and not condition.keeps(facts):
             required, found = condition.explain(facts)
             yield f"{condition.statement}: needed {required}, the plan has {found}"
     if kv_format(profile, scenario) is None:

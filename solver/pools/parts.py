@@ -20,6 +20,8 @@ from ..watch import Watch
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+TRANSFER = "engine-transfer-stages"
+"""Id of the rule that a serving engine's KV transfer makes."""
 MOST_MIXED_STAGES = 8
 """Of a pipeline that crosses cards."""
 
@@ -162,12 +164,21 @@ def _without_pipeline(rule: Rule) -> Rule | None:
     return rest if rest.bounds or rest.inside_node else None
 
 
+def _transfer(scenario: Scenario, role: Role) -> list[Rule]:
+    """The serving engine's own: where the KV cache is moved it may want engines of one stage."""
+    engine = scenario.engine
+    if engine is None or role not in engine.transfer_stages or not scenario.workload.decodes:
+        return []
+    text = f"{engine.name} {engine.version}: the KV cache moves between engines of one stage only"
+    return [Rule(id=TRANSFER, statement=text, roles=(role,), pipeline=Bound(max=1))]
+
+
 def seen_by(scenario: Scenario, role: Role, stock: Stock) -> Scenario:
     """The card, the rules of the role, prompts only for a prefill engine; demands on the whole deployment left out."""
     wanted = scenario.requirements
     changes: dict[str, object] = {
         "hardware": scenario.hardware.on(stock),
-        "rules": tuple(rule for rule in scenario.rules_in_force if rule.holds_for(role)),
+        "rules": (*_transfer(scenario, role), *(rule for rule in scenario.rules_in_force if rule.holds_for(role))),
         "waive": (),
         "requirements": Requirements(memory_per_gpu=wanted.memory_per_gpu, ttft_at=wanted.ttft_at),
         "strategy": scenario.strategy.model_copy(update={"engines": None}),

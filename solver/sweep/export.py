@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,7 @@ def as_json(store: Store) -> str:
 def write_parquet(store: Store, path: Path) -> Path:
     """Raises InputError without the library."""
     try:
-        import pyarrow as pa  # type: ignore[import-not-found]
-        import pyarrow.parquet as pq  # type: ignore[import-not-found]
+        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError:
         raise InputError("Parquet needs pyarrow", help="pip install 'shardwise[tables]'") from None
     found = list(records(store))
@@ -66,7 +66,7 @@ def write_parquet(store: Store, path: Path) -> Path:
         name: [str(one[name]) if name in texts and one.get(name) is not None else one.get(name) for one in found]
         for name in names
     }
-    pq.write_table(pa.table(columns), path)
+    parquet.write_table(arrow.table(columns), path)
     return path
 
 

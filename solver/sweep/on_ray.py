@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 from ...models import InputError, ScenarioFile
@@ -21,7 +22,7 @@ def run_on_ray(
 ) -> Iterator[Row]:
     """Rows as they are finished. What a lost node was computing is computed elsewhere; it comes back once."""
     try:
-        import ray  # type: ignore[import-not-found]
+        ray: Any = import_module("ray")
     except ImportError:
         raise InputError("--engine ray needs Ray", help="pip install 'shardwise[ray]'") from None
     try:

@@ -44,6 +44,8 @@ class Sharing:
     """The last of several stages holds an embedding too."""
     padding: int
     """Multiple to which a slice of an expert's columns is padded; 0 for none."""
+    shared: int
+    """Ranks that share the shared experts."""
 
 
 def sharing(deployment: Deployment) -> Sharing:
@@ -51,15 +53,18 @@ def sharing(deployment: Deployment) -> Sharing:
     cut, scenario = deployment.cut, deployment.scenario
     engine, several = scenario.engine, deployment.cut.pipeline > 1
     if engine is None:
-        return Sharing(cut.tensor, cut.tensor, False, False, 0)
+        return Sharing(cut.tensor, cut.tensor, False, False, 0, cut.tensor)
     both = several and scenario.model.architecture in engine.tables_on_both_ends
+    dense = cut.group if engine.dense_ranks == "stage" else cut.tensor
+    whole = engine.shared_experts_whole and min(cut.tensor, cut.data, cut.expert) > 1
     padded = (scenario.precision.experts or scenario.precision.weights) == "mxfp4" and cut.expert_tensor > 1
     return Sharing(
         cut.tensor,
-        cut.group if engine.dense_ranks == "stage" else cut.tensor,
+        dense,
         both or (several and scenario.model.architecture in engine.head_on_first_stage),
         both,
         engine.expert_padding if padded else 0,
+        1 if whole else dense,
     )
 
 
@@ -75,7 +80,7 @@ def layer_weights(shapes: Shapes, layer: Layer, ranks: Sharing, experts: float, 
     one = shapes.expert_matrices * width * shapes.expert_bytes
     one += shapes.expert_biases * shapes.activation_bytes
     held += experts * one + shapes.router * shapes.activation_bytes
-    return held + shapes.shared_matrices / ranks.dense * shapes.expert_bytes
+    return held + shapes.shared_matrices / ranks.shared * shapes.expert_bytes
 
 
 def end_weights(shapes: Shapes, ranks: Sharing, first: bool, last: bool) -> float:

@@ -31,6 +31,9 @@ def rules_on(scenario: Scenario, role: str, cut: Strategy, parts: list[tuple[int
             kept = all(_within(getattr(cut, name), bound) for name, bound in one.bounds.items())
             kept = kept and all(_inside(cut, group, parts) for group in one.inside_node)
             found.append(rule(f"rules.{one.id}", kept, cut.describe(), one.statement))
+    profile = scenario.engine
+    if profile is not None and role in profile.transfer_stages and cut.pipeline > 1 and scenario.workload.decodes:
+        found.append(rule("engine.transfer_stages", False, cut.describe(), "one stage, so that the KV cache can move"))
     for name, kept, demand in _engine_rules(scenario, cut, parts):
         found.append(rule(f"engine.{name}", kept, cut.describe(), demand))
     return found
@@ -73,13 +76,17 @@ def _engine_rules(scenario: Scenario, cut: Strategy, parts: list[tuple[int, int]
     if formats.weights == "fp8" and profile.fp8_block_linear:
         latent, attention = model.attention.latent, model.attention
         head = (latent.nope_dim + latent.rope_dim) if latent else (attention.head_dim or 0)
-        widths = [attention.heads * head]
+        ranks = cut.tensor * cut.context * cut.data if profile.dense_ranks == "stage" else cut.tensor
+        shards = [attention.heads * head / cut.tensor]
         if model.feed_forward is not None:
-            widths.append(model.feed_forward.width)
+            shards.append(model.feed_forward.width / ranks)
         if model.experts is not None and model.experts.shared_width:
-            widths.append(model.experts.shared_width)
-        whole = all(width / cut.tensor % formats.block == 0 for width in widths)
-        yield "fp8_block.linear", whole, f"dense shards in blocks of {formats.block}"
+            shards.append(model.experts.shared_width / ranks)
+        yield (
+            "fp8_block",
+            all(shard % formats.block == 0 for shard in shards),
+            f"dense shards in blocks of {formats.block}",
+        )
     if (formats.experts or formats.weights) == "fp8" and profile.fp8_block_experts and model.experts is not None:
         whole = model.experts.width / cut.expert_tensor % formats.block == 0
         yield "fp8_block.experts", whole, f"expert shards in blocks of {formats.block}"

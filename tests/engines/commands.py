@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,6 @@ PINNED: dict[str, list[tuple[str, int, tuple[int, ...]]]] = {
         ("deepseek-v3", 8, (8, 1, 1, 1, 8, 1)),
         ("deepseek-v3", 16, (1, 1, 16, 1, 16, 1)),
         ("deepseek-v3", 16, (8, 1, 1, 2, 1, 8)),
-        ("deepseek-v3", 32, (1, 1, 32, 1, 32, 1)),
         ("gpt-oss-120b", 1, (1, 1, 1, 1, 1, 1)),
         ("gpt-oss-120b", 8, (8, 1, 1, 1, 8, 1)),
         ("gpt-oss-120b", 4, (2, 1, 2, 1, 4, 1)),
@@ -68,6 +67,7 @@ PINNED: dict[str, list[tuple[str, int, tuple[int, ...]]]] = {
         ("mixtral-8x7b", 8, (4, 1, 1, 2, 4, 1)),
     ],
     "vllm": [
+        ("deepseek-v3", 32, (1, 1, 32, 1, 32, 1)),
         ("mixtral-8x7b", 8, (2, 1, 4, 1, 8, 1)),
         ("qwen3-235b-a22b", 8, (2, 1, 2, 2, 4, 1)),
     ],
@@ -161,14 +161,24 @@ def apart(model: str, gpus: int, pins: dict[str, Any]) -> Scenario:
     return Scenario.model_validate(data)
 
 
+def _listed(engine: str) -> dict[str, Callable[[], Scenario]]:
+    """Everything that is launched, by name."""
+    found: dict[str, Callable[[], Scenario]] = {
+        file: partial(Scenario.load, REPOSITORY / "scenarios" / file) for file in SHIPPED
+    }
+    for model, gpus, degrees in PINNED["both"] + PINNED[engine]:
+        found[f"{model} {'-'.join(map(str, degrees))}"] = partial(pinned, model, gpus, degrees)
+    return found | {f"{model} apart": partial(apart, model, gpus, pins) for model, gpus, pins in APART}
+
+
+def names(engine: str) -> list[str]:
+    """Of everything that is launched."""
+    return list(_listed(engine))
+
+
 def scenarios(engine: str) -> Iterator[tuple[str, Scenario]]:
     """(name, scenario) of everything that is launched."""
-    for file in SHIPPED:
-        yield file, Scenario.load(REPOSITORY / "scenarios" / file)
-    for model, gpus, degrees in PINNED["both"] + PINNED[engine]:
-        yield f"{model} {'-'.join(map(str, degrees))}", pinned(model, gpus, degrees)
-    for model, gpus, pins in APART:
-        yield f"{model} apart", apart(model, gpus, pins)
+    return ((name, make()) for name, make in _listed(engine).items())
 
 
 def planned(scenario: Scenario) -> Plan | DeploymentPlan:
@@ -178,14 +188,8 @@ def planned(scenario: Scenario) -> Plan | DeploymentPlan:
     return solve(scenario, conflicts=False, readings=False, alternatives=0)
 
 
-@cache
-def cases(engine: str) -> tuple[Case, ...]:
-    """Every command of the first and the last engine of each kind; between them only ports and addresses differ."""
-    return tuple(case for name, scenario in scenarios(engine) for case in cases_of(name, engine, scenario))
-
-
 def cases_of(name: str, engine: str, scenario: Scenario) -> list[Case]:
-    """The commands of one scenario's plan."""
+    """Every command of the first and the last engine of each kind; between them only ports and addresses differ."""
     asked = for_engine(scenario, engine)
     plan = planned(asked)
     assert plan.status == "optimal", f"{name}: {plan.status}"

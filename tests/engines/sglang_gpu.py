@@ -11,9 +11,20 @@ from typing import Any
 import pretend
 import torch
 
-COMPILED = frozenset(
-    "sgl_kernel sglang_kernel flashinfer deep_gemm sgl_deep_gemm deep_ep flash_mla flash_attn quack cutlass tilelang "
-    "humming torch_memory_saver".split()
+COMPILED = (
+    "sgl_kernel",
+    "sglang_kernel",
+    "flashinfer",
+    "deep_gemm",
+    "sgl_deep_gemm",
+    "deep_ep",
+    "flash_mla",
+    "flash_attn",
+    "quack",
+    "cutlass",
+    "tilelang",
+    "humming",
+    "torch_memory_saver",
 )
 """Packages of kernels, which need CUDA's libraries to load."""
 STATE: dict[str, Any] = {"card": pretend.CARDS["H100"], "count": 8}

@@ -7,7 +7,6 @@ from typing import Any
 
 import pretend
 import torch
-
 from side import Answer
 
 NAMESPACES = ("sgl_kernel", "_C", "_moe_C")

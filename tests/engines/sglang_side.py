@@ -11,7 +11,7 @@ import io
 from typing import Any
 
 import sglang_gpu
-
+from sglang_ranks import rank
 from side import Answer, Ask, RejectedError, after, rank_of, serve, stage
 
 STARTS = ("python3 -m sglang.launch_server", "sglang serve")
@@ -98,11 +98,9 @@ def _resolved(arguments: Any, resolved: Any, widths: dict[str, int]) -> Answer:
 
 def _ranks(arguments: Any, resolved: Any) -> list[Answer]:
     """The first rank, and the last one where there are several stages."""
-    import sglang_ranks
-
     last = [resolved.tp_size * resolved.pp_size - 1] if resolved.pp_size > 1 else []
     return [
-        rank_of(lambda number=number: stage("model", lambda: sglang_ranks.rank(arguments, resolved, number)))
+        rank_of(lambda number=number: stage("model", lambda: rank(arguments, resolved, number)))
         for number in [0, *last]
     ]
 
@@ -110,6 +108,8 @@ def _ranks(arguments: Any, resolved: Any) -> list[Answer]:
 if __name__ == "__main__":
     sglang_gpu.install()
     import sglang.srt.arg_groups.pipeline
+    import sglang.srt.model_loader.loader
+    import sglang.srt.models.registry
     import sglang.srt.server_args  # noqa: F401
 
     serve(check)

@@ -47,7 +47,8 @@ class _Kernels(types.ModuleType):
 def install() -> None:
     """To be called before anything of vLLM is imported."""
     quiet = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING", "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
-    for name, value in {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", **quiet}.items():
+    offline = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    for name, value in (offline | quiet).items():
         os.environ.setdefault(name, value)
     for name in COMPILED:
         sys.modules.setdefault(f"vllm.{name}", types.ModuleType(f"vllm.{name}"))
@@ -68,9 +69,7 @@ def _at_least(least: int) -> Any:
 
 def _flash_attention() -> None:
     package, interface = _Kernels("vllm.vllm_flash_attn"), _Kernels("vllm.vllm_flash_attn.flash_attn_interface")
-    interface.is_fa_version_supported = lambda version, *_, **__: (
-        version in FLASH_VERSIONS[STATE["card"].capability[0]]
-    )
+    interface.is_fa_version_supported = lambda version, *_, **__: version in FLASH_VERSIONS[STATE["card"].capability[0]]
     interface.fa_version_unsupported_reason = lambda *_, **__: None
     package.is_fa_version_supported = interface.is_fa_version_supported
     package.fa_version_unsupported_reason = interface.fa_version_unsupported_reason

@@ -7,7 +7,6 @@ from typing import Any
 import pretend
 import torch
 import vllm_gpu
-
 from side import Answer
 
 NAMESPACES = ("_C", "_moe_C", "_C_cache_ops", "_qutlass_C")

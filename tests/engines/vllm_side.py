@@ -7,13 +7,23 @@ Run by the interpreter that has vLLM; JSON lines in, JSON lines out (side.py).
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 from typing import Any
 
+import pretend
 import vllm_gpu
-
 from side import Answer, Ask, RejectedError, after, rank_of, serve, stage
+from vllm_ranks import NAMESPACES, rank
 
+BEFOREHAND = (
+    "vllm.config",
+    "vllm.engine.arg_utils",
+    "vllm.entrypoints.common.cli_args",
+    "vllm.v1.core.kv_cache_planning",
+    "vllm.v1.worker.worker_base",
+)
+"""Imported once, before processes are forked."""
 STARTS = ("vllm serve", "python3 -m vllm.entrypoints.openai.api_server")
 
 
@@ -68,9 +78,7 @@ def _config(arguments: Any) -> Any:
 def _resolved(config: Any) -> Answer:
     """Our degrees, as vLLM ends up with them, and what was said beside them."""
     parallel, scheduler, cache = config.parallel_config, config.scheduler_config, config.cache_config
-    stage_group = (
-        parallel.tensor_parallel_size * parallel.data_parallel_size * parallel.prefill_context_parallel_size
-    )
+    stage_group = parallel.tensor_parallel_size * parallel.data_parallel_size * parallel.prefill_context_parallel_size
     dealt = parallel.enable_expert_parallel
     return {
         "tensor": parallel.tensor_parallel_size,
@@ -97,20 +105,17 @@ def _resolved(config: Any) -> Answer:
 
 def _ranks(config: Any, ask: Ask) -> list[Answer]:
     """The first rank, and the last one where there are several stages."""
-    import vllm_ranks
-
     parallel = config.parallel_config
     last = [parallel.world_size - 1] if parallel.pipeline_parallel_size > 1 else []
     return [
-        rank_of(lambda number=number: stage("model", lambda: vllm_ranks.rank(config, number, ask.get("budget", 0))))
+        rank_of(lambda number=number: stage("model", lambda: rank(config, number, ask.get("budget", 0))))
         for number in [0, *last]
     ]
 
 
 if __name__ == "__main__":
     vllm_gpu.install()
-    import vllm.config
-    import vllm.engine.arg_utils
-    import vllm.entrypoints.common.cli_args  # noqa: F401
-
+    with pretend.missing_operators(*NAMESPACES):
+        for module in BEFOREHAND:
+            importlib.import_module(module)
     serve(check)

@@ -73,8 +73,6 @@ RECORDED: list[tuple[str, int, int, int, int, int | None, int | None]] = [
 ]
 
 WRONGLY_ACCEPTED = {("sglang", "mixtral-8x7b", data) for data in (2, 4, 8)}
-UNEXPLAINED = {("vllm", "deepseek-v3", 2, 4)}
-"""1.4 % less than vLLM allocates; see docs/engines.md."""
 
 
 def _scenario(model: str, engine: str) -> Scenario:
@@ -115,8 +113,6 @@ def test_rank_bytes(engine: str, case: tuple[Any, ...]) -> None:
         assert refused
         return
     assert not refused
-    if (engine, model, tensor, data) in UNEXPLAINED:
-        pytest.xfail("an unsplit shared expert in vLLM")
     s = setting(scenario)
     parts = memory_parts(Rows.of(s, np.array([cut]), np.array([1])), np.ones(1), np.ones(1))
     first = s.layer_kinds[: _layers_of_first_stage(scenario.model.layers, pipeline, engine)]
