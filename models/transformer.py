@@ -109,7 +109,9 @@ class Transformer(Model):
         default=None, description="model class, as in LlamaForCausalLM; engines differ by it"
     )
     checkpoint: str | None = Field(
-        default=None, description="what a serving engine loads: a Hugging Face repository or a folder"
+        default=None,
+        pattern=r"^[A-Za-z0-9~._/][A-Za-z0-9._/@:+~-]{0,199}$",  # it is written into scripts
+        description="what a serving engine loads: a Hugging Face repository or a folder",
     )
     layers: Layers = Field(description="transformer layers")
     hidden: Width = Field(description="elements of the residual stream")

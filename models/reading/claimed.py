@@ -25,15 +25,17 @@ def read_claimed(path: Path, experts: bool) -> Claimed:
     """Read a file, or the scripts of a folder. `experts`: whether the scenario's model has any. Raises InputError."""
     if path.is_dir():
         return _folder(path, experts)
-    if path.suffix.lower() == ".json":
+    if path.suffix.lower() == ".json" and not (path.is_file() and path.stat().st_size <= LARGEST_FILE):
         return _of_plan(read_plan(path), path)
     text = _text(path)
+    if is_manifest(text) and path.suffix.lower() not in (".md", ".markdown"):
+        return read_manifest(text, path, experts)
+    if path.suffix.lower() == ".json":
+        return _of_plan(parse_plan(text, path), path)
     if path.suffix.lower() in (".md", ".markdown"):
         return read_markdown_plan(text, str(path))
     if text.lstrip().startswith("{"):
         return _of_plan(parse_plan(text, path), path)
-    if is_manifest(text):
-        return read_manifest(text, path, experts)
     if path.suffix.lower() == ".txt" and text.lstrip().startswith("#") and "##" in text:
         return read_markdown_plan(text, str(path))
     return read_command_text(text, path, experts)
@@ -41,7 +43,8 @@ def read_claimed(path: Path, experts: bool) -> Claimed:
 
 def read_words(words: Sequence[str], experts: bool) -> Claimed:
     """Read a command that was given as arguments."""
-    return read_command_text(shlex.join(words), Path(ARGUMENTS), experts)
+    text = words[0] if len(words) == 1 else shlex.join(words)
+    return read_command_text(text, Path(ARGUMENTS), experts)
 
 
 def _text(path: Path) -> str:
@@ -49,6 +52,8 @@ def _text(path: Path) -> str:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"more than {LARGEST_FILE:,} bytes are no plan", place=Place(path))
         return path.read_text(encoding="utf-8-sig")
+    except InputError:
+        raise
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise InputError(f"cannot read the plan: {reason}", place=Place(path)) from None
@@ -73,6 +78,8 @@ def _of_plan(plan: Plan | DeploymentPlan, path: Path) -> Claimed:
         raise InputError(f"the plan is {plan.status}: it has no engines to audit", place=Place(path))
     engine = getattr(plan.scenario, "engine", None)
     engines = []
+    if not plan.engines:
+        raise InputError("the plan has no engines", place=Place(path))
     for entry in plan.engines:
         if entry.strategy is None:
             raise InputError("engines of a table have no degrees to audit", place=Place(path))

@@ -18,7 +18,12 @@ from ..errors import InputError
 from .tree import read_text_tree
 
 ENGINES = ("vllm", "sglang", "trtllm")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"-?[0-9]*\.?[0-9]+")
+_COUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kKmM]?)")
+_TIMES = {"": 1, "k": 1_000, "K": 1_024, "m": 1_000_000, "M": 1_048_576}
+"""vLLM reads 32k as 32,000 and 32K as 32,768."""
+_MOST_HINTS = 20
+"""Unknown flags for which a similar one is looked for."""
 _IMAGES = {"vllm/vllm-openai": "vllm"}
 """Container images whose entry point is the engine: arguments follow the image."""
 
@@ -41,14 +46,19 @@ class Said:
     unread: list[Unread] = field(default_factory=list)
     environment: dict[str, tuple[str, int]] = field(default_factory=dict)
     line: int = 1
+    role_by_name: bool = False
+    """Its role is that of a name around it, not stated by a flag."""
+    copies: int = 1
+    """How many such engines are started at once (replicas of a manifest)."""
 
     def whole(self, quantity: str) -> int | None:
         """A count; None where it is not stated. What is no count is noted as unread."""
         if quantity not in self.values:
             return None
         text, line = self.values[quantity]
-        if re.fullmatch(r"\d{1,12}", text) and int(text) > 0:
-            return int(text)
+        found = _COUNT.fullmatch(text)
+        if found is not None and (value := float(found[1]) * _TIMES[found[2]]) >= 1 and value == int(value):
+            return int(value)
         self.unread.append(Unread(text=f"{quantity} {text[:60]}", why="is no whole number above 0", line=line))
         return None
 
@@ -69,16 +79,19 @@ def find_command(words: Sequence[Word]) -> tuple[str, int] | None:
     texts = [
         text.rsplit("/", 1)[-1] if text.endswith(("/vllm", "/python3", "/trtllm-serve")) else text for text in texts
     ]
+    places = [i for i, text in enumerate(texts) if not (text == "-u" and i and texts[i - 1] == "python3")]
+    texts = [texts[i] for i in places]
     for engine in ENGINES:
         for start in command_profile(engine).starts:
             begin = start.split()
             for i in range(len(texts) - len(begin) + 1):
-                if texts[i : i + len(begin)] == begin:
-                    return engine, i + len(begin)
+                after = i + len(begin)
+                if texts[i:after] == begin and not "".join(texts[after : after + 1]).startswith("disaggregated"):
+                    return engine, places[after - 1] + 1
     for i, text in enumerate(texts):
         for image, engine in _IMAGES.items():
-            if text.split(":")[0].endswith(image):
-                return engine, i + 1
+            if re.search(rf"(^|/){image}([:@]|$)", text) and (i == 0 or "run" in texts[:i]):
+                return engine, places[i] + 1
     return None
 
 
@@ -86,7 +99,7 @@ def read_arguments(engine: str, words: Sequence[Word], line: int) -> Said:
     """The arguments of one command."""
     profile, said = command_profile(engine), Said(engine, line=line)
     known = {*profile.takes, *profile.switches, *profile.beyond_engine}
-    i = 0
+    hints, i = _MOST_HINTS, 0
     while i < len(words):
         word = words[i]
         i += 1
@@ -97,8 +110,11 @@ def read_arguments(engine: str, words: Sequence[Word], line: int) -> Said:
         if engine == "vllm" and flag.startswith("--"):
             flag = flag.replace("_", "-")
         base = flag.split(".")[0]  # --eplb-config.num_redundant_experts sets one key of a mapping
+        if base not in known and base.startswith("--"):
+            base = _abbreviated(base, known)
         if base not in known:
-            near = difflib.get_close_matches(base[:60], known, n=1, cutoff=0.7)
+            near = difflib.get_close_matches(base[:60], known, n=1, cutoff=0.7) if hints > 0 else []
+            hints -= 1
             meant = f"; did you mean {near[0]}?" if near else ""
             why = f"{profile.name} {profile.version} knows no such flag{meant}"
             said.unread.append(Unread(text=word.text[:120], why=why, line=word.line))
@@ -108,14 +124,26 @@ def read_arguments(engine: str, words: Sequence[Word], line: int) -> Said:
             while i < len(words) and not _is_flag(words[i].text):
                 taken.append(words[i].text)
                 i += 1
-                if base in known and len(taken) == 1 and base not in ("--config", "--extra_llm_api_options"):
+                if profile.quantity(base) is not None:
                     break
         quantity = profile.quantity(base)
+        if base == "--config" and quantity is None:
+            why = "is a file of more flags, which is not read"
+            said.unread.append(Unread(text=word.text[:120], why=why, line=word.line))
         if base in known and not switch and not taken:
             said.unread.append(Unread(text=word.text[:120], why="has no value", line=word.line))
         elif quantity is not None:
             said.values[quantity] = ("yes" if switch else taken[0], word.line)
     return said
+
+
+def _abbreviated(base: str, known: set[str]) -> str:
+    """The flag that a beginning of it stands for, as Python's argument parser takes it."""
+    longer = [flag for flag in known if flag.startswith(base)]
+    if len(longer) == 1:
+        return longer[0]
+    # --tp, --dp, --pp are ambiguous by now, and yet what SGLang's own examples have.
+    return f"{base}-size" if f"{base}-size" in longer else base
 
 
 def _is_flag(text: str) -> bool:

@@ -16,6 +16,8 @@ _ROLES: dict[str, Role] = {
     "decode": "decode",
     "kv_producer": "prefill",
     "kv_consumer": "decode",
+    "context": "prefill",
+    "generation": "decode",
     "prefill_and_decode": "aggregated",
     "null": "aggregated",
 }
@@ -42,7 +44,7 @@ def strategy_of(said: Said, experts: bool) -> ClaimedEngine:
         token_budget=tokens,
         longest=said.whole("longest"),
         memory_share=said.number("memory_share"),
-        kv_format=None if stated in ("", "auto") else kv.get(stated, stated),
+        kv_format=None if stated in ("", "auto") else "fp8" if stated.startswith("fp8") else kv.get(stated, stated),
         weight_format=said.values.get("weight_format", (None, 0))[0],
         layers_per_stage=_layers(said, degrees["pipeline"]),
         model=model[0] if model and "$" not in model[0] else None,
@@ -63,7 +65,9 @@ def _unread(said: Said, quantity: str, why: str) -> None:
 def _vllm(said: Said, experts: bool) -> tuple[dict[str, int], int]:
     tensor, data, context = (said.whole(name) or 1 for name in ("tensor", "data", "context"))
     stage = tensor * data * context
-    dealt = "expert_parallel" in said.values
+    dealt, count = "expert_parallel" in said.values, 1
+    if not experts:  # without experts, -dp N starts N engines
+        count, data = data, 1
     return {
         "tensor": tensor,
         "context": context,
@@ -71,7 +75,7 @@ def _vllm(said: Said, experts: bool) -> tuple[dict[str, int], int]:
         "pipeline": said.whole("pipeline") or 1,
         "expert": stage if experts and dealt else 1,
         "expert_tensor": stage if experts and not dealt else 1,
-    }, 1
+    }, count
 
 
 def _sglang(said: Said, experts: bool) -> tuple[dict[str, int], int]:
@@ -84,6 +88,8 @@ def _sglang(said: Said, experts: bool) -> tuple[dict[str, int], int]:
     if said.whole("expert_data") not in (None, 1):
         _unread(said, "expert_data", "data parallelism of experts is not modelled; read as none")
     expert = said.whole("expert") or 1
+    if said.values.get("exchange", ("none", 0))[0] not in ("none", "ascend_tp"):
+        expert = stage  # every all-to-all backend deals the experts over all ranks
     return {
         "tensor": max(1, stage // (data * context)),
         "context": context,
@@ -116,7 +122,7 @@ def _trtllm(said: Said, experts: bool) -> tuple[dict[str, int], int]:
 
 def _role(said: Said) -> Role:
     if "role" in said.values:
-        return _ROLES.get(said.values["role"][0], "aggregated")
+        return _ROLES.get(said.values["role"][0].lower(), "aggregated")
     transfer = said.values.get("transfer", ("", 0))[0]
     if said.engine == "vllm" and transfer:
         try:

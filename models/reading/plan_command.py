@@ -15,6 +15,15 @@ from .tree import LARGEST_FILE
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _MOST_WORDS = 20_000
+MOST_GPUS = 1_000_000
+"""Of one kind of engine."""
+_SHELLS = {"bash", "sh", "zsh", "ssh", "srun", "kubectl", "docker", "tmux", "screen", "su"}
+"""Programs that run a command given to them as one quoted word."""
+_LOOPS = {"for", "while", "until"}
+_JOINED = 200
+"""Lines that one quoted text may go over."""
+_DEPTH = 2
+"""Commands quoted inside commands (bash -c "…")."""
 
 
 def read_command_text(text: str, file: Path, experts: bool) -> Claimed:
@@ -26,24 +35,30 @@ def read_command_text(text: str, file: Path, experts: bool) -> Claimed:
 
 def said_in(text: str, file: Path) -> list[Said]:
     """What every command of a text states, followers on other nodes included."""
-    return [said for line, logical in _logical_lines(text) for said in _said(logical, line, file)]
+    exported: dict[str, tuple[str, int]] = {}
+    return [said for line, logical in logical_lines(text) for said in _said(logical, line, file, exported, _DEPTH)]
 
 
 def claimed_of(found: Sequence[Said], file: str, form: Form, experts: bool) -> Claimed:
     """What several commands state together: parts of one engine on other nodes count once, equal engines add up."""
-    engines: list[ClaimedEngine] = []
+    alike: dict[str, ClaimedEngine] = {}
     unread: list[Unread] = []
     for said in found:
-        if _follows(said):
+        if _follows(said) or not said.copies:
             continue
-        one = strategy_of(said, experts)
+        try:
+            one = strategy_of(said, experts)
+            one = one.model_copy(update={"count": one.count * said.copies})
+        except ValueError:
+            one = None
+        if one is None or one.gpus > MOST_GPUS:
+            text = f"degrees or copies beyond {MOST_GPUS:,} GPUs are a slip of the pen"
+            raise InputError(text, place=Place(Path(file), said.line))
         unread += said.unread
-        alike = next((i for i, other in enumerate(engines) if _same(other, one)), None)
-        if alike is None:
-            engines.append(one)
-        else:
-            count = engines[alike].count + one.count
-            engines[alike] = engines[alike].model_copy(update={"count": count})
+        key = one.model_copy(update={"count": 1, "lines": {}}).model_dump_json()
+        before = alike.get(key)
+        alike[key] = one if before is None else before.model_copy(update={"count": before.count + one.count})
+    engines = list(alike.values())
     if not engines:
         raise InputError(
             "no command here starts a serving engine",
@@ -56,59 +71,91 @@ def claimed_of(found: Sequence[Said], file: str, form: Form, experts: bool) -> C
     return Claimed(file=file, form=form, engine=kinds.pop(), engines=tuple(engines), unread=tuple(unread))
 
 
-def _same(one: ClaimedEngine, other: ClaimedEngine) -> bool:
-    plain = {"count": 1, "lines": {}}
-    return one.model_copy(update=plain) == other.model_copy(update=plain)
-
-
 def _follows(said: Said) -> bool:
     """Whether it is the part of an engine on a further node: another command starts the engine."""
     rank = said.values.get("node_rank", ("0", 0))[0]
     data_rank = said.values.get("data_rank", ("0", 0))[0]
-    return "follows" in said.values or rank not in ("0", "") or data_rank not in ("0", "")
+    literal = [text for text in (rank, data_rank) if text.isascii() and text.isdigit()]
+    return "follows" in said.values or any(int(text) for text in literal)  # a variable is the first node's too
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """(number of its first line, text) of each line, continued ones put together."""
-    start, held = 1, ""
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number of its first line, text) of each line, continued ones and those inside quotes put together."""
+    start, held, joined = 1, "", 0
     for number, line in enumerate(text.splitlines(), 1):
         if not held:
-            start = number
-        if line.rstrip().endswith("\\"):
+            start, joined = number, 0
+        joined += 1
+        if line.rstrip().endswith("\\") and (held or not line.lstrip().startswith("#")):
             held += line.rstrip()[:-1] + "\n"
             continue
-        yield start, held + line
+        whole = held + line
+        if joined < _JOINED and _open_quote(whole):
+            held = whole + "\n"
+            continue
+        yield start, whole
         held = ""
     if held:
         yield start, held
 
 
-def _said(text: str, line: int, file: Path) -> Iterator[Said]:
+def _open_quote(text: str) -> bool:
+    """Whether a quote is left open at the end, outside comments."""
+    quote, before = "", " "
+    for c in text:
+        if quote:
+            quote = "" if c == quote and before != "\\" else quote
+        elif c in "'\"" and before != "\\":
+            quote = c
+        elif c == "#" and before.isspace():
+            return False
+        before = c
+    return bool(quote)
+
+
+def _said(text: str, line: int, file: Path, exported: dict[str, tuple[str, int]], depth: int) -> Iterator[Said]:
+    """Commands of one logical line, and those quoted inside them. `exported` variables hold for all that follow."""
     if not text.strip() or text.lstrip().startswith("#"):
         return
+    looped = False
     for part in commands_in(text, line):
+        pairs = [(pair, word) for word in part if (pair := _ASSIGNMENT.fullmatch(word.text)) is not None]
+        if part[0].text == "export" or len(pairs) == len(part):
+            exported.update({pair[1]: (pair[2], word.line) for pair, word in pairs})
+            continue
+        looped = looped or part[0].text in _LOOPS
         if (found := find_command(part)) is None:
+            for word in part if depth and any(word.text.rsplit("/", 1)[-1] in _SHELLS for word in part) else ():
+                if re.search(r"\s", word.text):
+                    yield from _said(word.text, word.line, file, exported, depth - 1)
             continue
         engine, first = found
         said = read_arguments(engine, part[first:], part[0].line)
+        said.environment |= exported
         for word in part[:first]:
-            if (pair := _ASSIGNMENT.fullmatch(word.text)) is not None:
-                said.environment[pair[1]] = (pair[2], word.line)
+            if (own := _ASSIGNMENT.fullmatch(word.text)) is not None:
+                said.environment[own[1]] = (own[2], word.line)
         if "file" in said.values:
             _settings(said, file)
+        if looped:
+            why = "stands in a loop, which may start it more than once; it is counted once"
+            said.unread.append(Unread(text=" ".join(word.text for word in part[:3])[:120], why=why, line=said.line))
         yield said
 
 
 def _settings(said: Said, file: Path) -> None:
+    """Read the YAML file of a command; only one that lies beside it, or below."""
     name, line = said.values["file"]
-    path = (file.parent / name) if not Path(name).is_absolute() else Path(name)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise OSError(None, "it is too large")
+        path, folder = (file.parent / name).resolve(), file.parent.resolve()
+        if not path.is_relative_to(folder):
+            raise OSError(None, "it lies outside the command's folder")
+        if not path.is_file() or path.stat().st_size > LARGEST_FILE:
+            raise OSError(None, "it is too large" if path.is_file() else "there is no such file")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        why = f"cannot be read ({reason}), so what it states is not known"
+        why = f"is not read ({reason}), so what it states is not known"
         said.unread.append(Unread(text=name[:120], why=why, line=line))
         return
     read_settings(said, text, path, line)
@@ -135,14 +182,21 @@ def _words(text: str, line: int) -> list[Word]:
 
 
 def _split(words: Sequence[Word]) -> Iterator[list[Word]]:
-    """Single commands: a shell's operators end one."""
+    """Single commands: a shell's operators end one, redirections belong to none."""
     part: list[Word] = []
+    skip = False
     for word in words:
-        if word.text and not set(word.text) - set("&;|()<>"):
+        if skip:
+            skip = False
+        elif not word.text or set(word.text) - set("&;|()<>"):
+            part.append(word)
+        elif set(word.text) & set("<>"):
+            if part and part[-1].text.isdigit() and part[-1].line == word.line:
+                part.pop()  # 2>&1
+            skip = True
+        else:
             if part:
                 yield part
             part = []
-        else:
-            part.append(word)
     if part:
         yield part

@@ -21,6 +21,8 @@ def read_plan(path: Path) -> Plan | DeploymentPlan:
         if path.stat().st_size > LARGEST_PLAN:
             raise InputError(f"more than {LARGEST_PLAN:,} bytes are no plan", place=Place(path))
         text = path.read_text(encoding="utf-8")
+    except InputError:
+        raise
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise InputError(f"cannot read the plan: {reason}", place=Place(path)) from None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..claimed import Claimed, Unread
 from ..errors import InputError, Place
 from .engine_command import Said, Word, find_command, read_arguments, read_settings
-from .plan_command import claimed_of, commands_in
+from .plan_command import claimed_of, commands_in, logical_lines
 from .tree import LARGEST_FILE, Path_, Tree, read_text_tree
 
 _ROLES = {"prefill": "prefill", "decode": "decode"}
@@ -24,17 +24,15 @@ class _Document:
     """One document of the file."""
 
     tree: Tree
-    first: int
-    """Lines before it."""
-    settings: dict[str, str] = field(default_factory=dict)
 
     def line(self, path: Path_) -> int:
-        return self.first + self.tree.values.get(path, (1, 1))[0]
+        return self.tree.values.get(path, (1, 1))[0]
 
 
 def is_manifest(text: str) -> bool:
     """Whether a text looks like one."""
-    return bool(re.search(r"^apiVersion:", text, re.MULTILINE) and re.search(r"^kind:", text, re.MULTILINE))
+    before = r'[{,\s]\s*"' if text.lstrip().startswith("{") else "^"
+    return all(re.search(rf'{before}{key}"?\s*:', text, re.MULTILINE) for key in ("apiVersion", "kind"))
 
 
 def read_manifest(text: str, file: Path, experts: bool) -> Claimed:
@@ -48,7 +46,12 @@ def read_manifest(text: str, file: Path, experts: bool) -> Claimed:
         for path, container in _containers(document.tree.data, ()):
             said = _said(document, path, container, settings)
             if said is not None:
-                found += [said] * _copies(document, path, said)
+                said.copies = _copies(document, path, said)
+                found.append(said)
+    roles = {said.values["role"][0] for said in found if "role" in said.values}
+    if len(roles & set(_ROLES)) == 1 and all(said.role_by_name for said in found if "role" in said.values):
+        for said in found:  # half a pair is none: a name alone says nothing then
+            said.values.pop("role", None)
     return claimed_of(found, str(file), "manifest", experts)
 
 
@@ -58,9 +61,9 @@ def _documents(text: str, file: Path) -> Iterator[_Document]:
     for end in ends:
         part = "\n".join(lines[first:end])
         if part.strip():
-            tree = read_text_tree(part + "\n", file)
+            tree = read_text_tree("\n" * first + part + "\n", file)  # every place is the file's own
             if isinstance(tree.data, dict):
-                yield _Document(tree, first)
+                yield _Document(tree)
         first = end + 1
 
 
@@ -100,13 +103,14 @@ def _said(document: _Document, path: Path_, container: dict[str, Any], settings:
         return None
     engine, first = found
     said = read_arguments(engine, words[first:], document.line(path))
-    for entry in container.get("env") or ():
+    given = container.get("env")
+    for entry in given if isinstance(given, list) else ():
         if isinstance(entry, dict) and "name" in entry and "value" in entry:
             said.environment[str(entry["name"])] = (str(entry["value"]), document.line((*path, "env")))
     if "file" in said.values:
         _settings(said, settings)
     if "role" not in said.values and "transfer" not in said.values and (role := _role(document, path)) is not None:
-        said.values["role"] = (role, document.line(path))
+        said.values["role"], said.role_by_name = (role, document.line(path)), True
     return said
 
 
@@ -114,9 +118,10 @@ def _pieces(text: str, line: int) -> list[Word]:
     """A single argument; a script for a shell is taken apart, and the command in it that starts an engine is meant."""
     if not re.search(r"\s", text):
         return [Word(text, line)]
-    for part in commands_in(text.replace("\\\n", " "), line):
-        if find_command(part) is not None:
-            return part
+    for _, logical in logical_lines(text):
+        for part in commands_in(logical, line):
+            if find_command(part) is not None:
+                return part
     return [Word(text, line)]
 
 
@@ -132,11 +137,13 @@ def _settings(said: Said, settings: dict[str, str]) -> None:
 
 def _role(document: _Document, path: Path_) -> str | None:
     """From the type or name of what the container belongs to."""
-    for depth in range(len(path), 0, -1):
+    for depth in range(len(path), -1, -1):
         node = _at(document.tree.data, path[:depth])
-        names: list[Any] = [path[depth - 1]]
+        names: list[Any] = [path[depth - 1]] if depth else []
         if isinstance(node, dict):
+            meta = node.get("metadata")
             names += [node.get("type"), node.get("subComponentType"), node.get("name")]
+            names += [meta.get("name")] if isinstance(meta, dict) else []
         for name in names:
             for word, role in _ROLES.items():
                 if isinstance(name, str) and word in name.lower():

@@ -36,7 +36,8 @@ def audit(
     """
     watch = watch or Watch()
     if scenario.pools or len(claimed.engines) > 1 or claimed.engines[0].role != "aggregated":
-        return audit_pools(scenario, claimed, conditions=tuple(conditions), watch=watch, optimum=optimum)
+        known = tuple(conditions)
+        return audit_pools(scenario, claimed, measures=measures, conditions=known, watch=watch, optimum=optimum)
     subject = subject_of(scenario, claimed)
     rows = machine.balance(subject)
     found = [*conditions, *runs.unread(claimed), *runs.broken(subject), *runs.limits(subject)]

@@ -11,8 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ...models import Scenario
 from ...models.audit import AuditFinding
-from ...models.claimed import Claim
+from ...models.claimed import Claim, Claimed
+from ...models.deployment import DeploymentPlan
 from ...models.measures import Severity
 from ...models.units import show_bytes, show_rate, show_seconds
 from .subject import Subject
@@ -68,13 +70,35 @@ def facts_of(subject: Subject) -> dict[str, Fact]:
 
 def judged(subject: Subject) -> Iterator[AuditFinding]:
     """Every claim that is not true, or says nothing."""
-    facts = facts_of(subject)
-    for claim in subject.claimed.claims:
+    yield from against(subject.claimed, facts_of(subject), subject.scenario)
+    yield from _promises(subject)
+
+
+def against(claimed: Claimed, facts: dict[str, Fact], scenario: Scenario) -> Iterator[AuditFinding]:
+    """Every claim with a number, against what is worked out."""
+    for claim in claimed.claims:
         if claim.value is not None and (fact := facts.get(claim.what)) is not None:
             yield from _judge(claim, fact)
-        yield from _limits(claim, subject)
-    yield from _contradictions(subject, facts)
-    yield from _promises(subject)
+        yield from _limits(claim, scenario)
+    yield from _contradictions(claimed, facts)
+
+
+def facts_of_pools(plan: DeploymentPlan, gpus: int) -> dict[str, Fact]:
+    """What a deployment of pools reaches."""
+    p = plan.predictions
+    assert p is not None
+    found = {
+        "gpus": Fact(gpus, True, lambda x: f"{x:g}", "the product of the degrees"),
+        "ttft": Fact(p.ttft_s, False, show_seconds, _COST_MODEL),
+        "request_latency": Fact(p.request_latency_s, False, show_seconds, _COST_MODEL),
+        "requests": Fact(p.requests_per_s, False, lambda x: show_rate(x, "requests"), _COST_MODEL),
+    }
+    if p.tpot_s is not None:
+        found["tpot"] = Fact(p.tpot_s, False, show_seconds, _COST_MODEL)
+    if (tokens := p.output_tokens_per_s or p.input_tokens_per_s) is not None:
+        found["throughput"] = Fact(tokens, False, show_rate, _COST_MODEL)
+        found["throughput_per_gpu"] = Fact(tokens / gpus, False, show_rate, _COST_MODEL)
+    return found
 
 
 def _judge(claim: Claim, fact: Fact) -> Iterator[AuditFinding]:
@@ -113,9 +137,9 @@ def _finding(claim: Claim, fact: Fact, severity: Severity, statement: str, *, ro
     )
 
 
-def _limits(claim: Claim, subject: Subject) -> Iterator[AuditFinding]:
+def _limits(claim: Claim, scenario: Scenario) -> Iterator[AuditFinding]:
     """What the plan holds a claim against, and what is asked in fact."""
-    wanted, hardware = subject.scenario.requirements, subject.scenario.hardware
+    wanted, hardware = scenario.requirements, scenario.hardware
     asked = {"ttft": wanted.ttft, "tpot": wanted.tpot, "memory_per_gpu": float(hardware.accelerator.memory)}.get(
         claim.what
     )
@@ -129,10 +153,10 @@ def _limits(claim: Claim, subject: Subject) -> Iterator[AuditFinding]:
     )  # fmt: skip
 
 
-def _contradictions(subject: Subject, facts: dict[str, Fact]) -> Iterator[AuditFinding]:
+def _contradictions(claimed: Claimed, facts: dict[str, Fact]) -> Iterator[AuditFinding]:
     """The same thing said twice with different numbers, and numbers that do not go together."""
     by: dict[str, list[Claim]] = defaultdict(list)
-    for claim in subject.claimed.claims:
+    for claim in claimed.claims:
         if claim.value is not None:
             by[claim.what].append(claim)
     for what, claims in by.items():
@@ -148,7 +172,7 @@ def _contradictions(subject: Subject, facts: dict[str, Fact]) -> Iterator[AuditF
                 )  # fmt: skip
                 break
     whole, each = by.get("throughput"), by.get("throughput_per_gpu")
-    gpus = subject.claimed.gpus
+    gpus = claimed.gpus
     if whole and each and not math.isclose((whole[0].value or 0) / gpus, each[0].value or 0, rel_tol=0.05):
         yield AuditFinding(
             severity="error", topic="claims", id="claims.throughput",

@@ -41,7 +41,7 @@ def gap_of(subject: Subject, best: Plan, watch: Watch) -> Gap:
         latency_s=subject.evaluation.predictions.request_latency_s if subject.evaluation.predictions else None,
         optimum_latency_s=best.predictions.request_latency_s,
     )
-    if theirs is None or not _behind(stage, theirs, optimum):
+    if theirs is None or not behind(found):
         return found
     nearest = _nearest(best.scenario, subject.strategy, stage, theirs, optimum, watch)
     if nearest is None:
@@ -62,11 +62,9 @@ def gap_of(subject: Subject, best: Plan, watch: Watch) -> Gap:
 
 def told(gap: Gap) -> Iterator[AuditFinding]:
     """The gap in words."""
-    if gap.plan is None or gap.optimum == gap.plan:
+    if gap.plan is None or not behind(gap):
         return
     better = gap.optimum / gap.plan - 1 if gap.plan else float("inf")
-    if abs(better) < WORTH:
-        return
     latency = ""
     if gap.latency_s is not None and gap.optimum_latency_s is not None:
         latency = f", request latency {gap.optimum_latency_s:.4g} s instead of {gap.latency_s:.4g} s"
@@ -85,13 +83,16 @@ def told(gap: Gap) -> Iterator[AuditFinding]:
     )
 
 
+def behind(gap: Gap) -> bool:
+    """Whether the plan is worse by more than is worth a word; one that breaks conditions may be better."""
+    less = gap.objective.startswith(("lowest", "fewest"))
+    assert gap.plan is not None
+    worse = gap.plan - gap.optimum if less else gap.optimum - gap.plan
+    return worse > WORTH * abs(gap.optimum)
+
+
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _behind(stage: Stage, value: float, optimum: float) -> bool:
-    worse = optimum - value if stage.sense == "max" else value - optimum
-    return worse > WORTH * abs(optimum)
 
 
 def _value(stage: Stage, found: Evaluation) -> float | None:

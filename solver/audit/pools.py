@@ -16,7 +16,8 @@ from ...models.audit import Audit, AuditFinding, Gap
 from ...models.claimed import Claimed, ClaimedEngine
 from ...models.deployment import DeploymentPlan
 from ...models.hardware import Stock
-from ...models.rules import Rule
+from ...models.measures import MeasureRule
+from ...models.rules import Role, Rule
 from ...models.strategy import DEGREES
 from ...models.units import show_rate, show_seconds
 from ..conditions import structural_of
@@ -26,17 +27,25 @@ from ..pools.objective import optimise
 from ..pools.parts import seen_by
 from ..pools.solving import assembled, deploy, proof_of_deployment
 from ..watch import Watch
+from .claims import against, facts_of_pools
 from .gap import told
 from .machine import idle
-from .runs import unread
+from .runs import too_short, unread
 from .subject import under
+from .techniques import idle_measures
 
 _MANY = 99
 """More different strategies than a plan names: identities are counted, none is left out."""
 
 
 def audit_pools(
-    scenario: Scenario, claimed: Claimed, *, conditions: Sequence[AuditFinding], watch: Watch, optimum: bool = True
+    scenario: Scenario,
+    claimed: Claimed,
+    *,
+    measures: Sequence[MeasureRule],
+    conditions: Sequence[AuditFinding],
+    watch: Watch,
+    optimum: bool = True,
 ) -> Audit:
     """The audit. Raises InputError for a cluster of several cards, on which a command does not say where it stands."""
     stocks = scenario.hardware.stocks
@@ -45,14 +54,23 @@ def audit_pools(
             "engines over several types of card cannot be audited: a command does not say on which it runs",
             help="audit each card's engines against a scenario of that card",
         )
+    if scenario.workload.batch is not None:
+        raise InputError(
+            "a batch that arrives at once is served by one kind of engine; the plan has several, or pools",
+            help="state concurrency or request_rate in the scenario",
+        )
+    claimed = _merged(claimed, scenario)
     asked = _as_pools(scenario, claimed)
-    found = [*conditions, *unread(claimed), *_broken(asked, claimed, stocks[0])]
-    plan = None if any(one.severity == "error" for one in found) else _priced(asked, claimed, watch)
-    if plan is None and not any(one.severity == "error" for one in found):
+    found = [*conditions, *unread(claimed), *too_short(claimed, scenario.workload), *_broken(asked, claimed, stocks[0])]
+    found += idle_measures(scenario, claimed, measures)
+    broken = any(one.severity == "error" and one.topic == "runs" for one in found)
+    plan = None if broken else _priced(asked, claimed, watch)
+    if plan is None and not broken:
         found.append(_no_load())
     distance = None
     if plan is not None:
         found += _unmet(plan, scenario)
+        found += against(claimed, facts_of_pools(plan, claimed.gpus), scenario)
     if optimum:
         distance = _gap(asked, plan, watch)
         found += told(distance) if distance is not None else ()
@@ -72,6 +90,20 @@ def audit_pools(
         gap=distance,
         balance=() if plan is None else plan.balance,
     )
+
+
+def _merged(claimed: Claimed, scenario: Scenario) -> Claimed:
+    """Kinds of the same role and degrees as one, with the tighter limits; the role that such work has."""
+    found: dict[tuple[object, ...], ClaimedEngine] = {}
+    for one in claimed.engines:
+        role: Role = one.role if scenario.workload.decodes else "prefill"
+        key = (role, one.strategy)
+        other = found.get(key)
+        count = one.count + (other.count if other else 0)
+        limits = [e.sequences for e in (one, other) if e is not None and e.sequences is not None]
+        update = {"role": role, "count": count, "sequences": min(limits, default=None)}
+        found[key] = (other or one).model_copy(update=update)
+    return claimed.model_copy(update={"engines": tuple(found.values())})
 
 
 def _as_pools(scenario: Scenario, claimed: Claimed) -> Scenario:

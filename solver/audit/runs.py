@@ -9,13 +9,15 @@ from ...models.claimed import Claimed
 from ...models.engine_profile import EngineProfile
 from ...models.measures import Severity
 from ...models.units import show_bytes, show_seconds
+from ...models.workload import Workload
 from .subject import Subject, profile_of, stated_flag
 
 
 def unread(claimed: Claimed) -> Iterator[AuditFinding]:
     """What the engine does not know, or nobody can read."""
     for one in claimed.unread:
-        sure = claimed.form in ("command", "manifest") and ("knows no such" in one.why or "refuses" in one.why)
+        fatal = ("knows no such", "refuses", "is no whole number", "is no share", "has no value")
+        sure = claimed.form in ("command", "manifest") and any(words in one.why for words in fatal)
         source = "the engine's own list of flags" if claimed.engine else "the plan's text"
         yield AuditFinding(
             severity="error" if sure else "warning", topic="runs" if sure else "reading",
@@ -57,18 +59,15 @@ def _source(name: str, subject: Subject) -> str:
 def limits(subject: Subject) -> Iterator[AuditFinding]:
     """Whether the engine takes the load's sequences, their number and their length."""
     engine, work, claimed = subject.engine, subject.scenario.workload, subject.claimed
-    longest = work.input_tokens.max + (work.output_tokens.max if work.decodes else 1)
-    if engine.longest is not None and engine.longest < longest:
-        yield _limit(
-            subject, "longest", "error", f"longest sequence {engine.longest:,} tokens", f"{longest:,} tokens",
-            "requests beyond it are refused, and the load has longer ones",
-        )  # fmt: skip
+    yield from too_short(claimed, work)
+    yield from overfull(subject)
     profile = profile_of(claimed)
     at_once = engine.sequences or (profile.sequences_default if profile else 0)
     if at_once and at_once < subject.needed:
         told = "" if engine.sequences else " (the engine's default)"
+        severity: Severity = "error" if _late(subject) else "warning"
         yield _limit(
-            subject, "sequences", "warning", f"{at_once:,} sequences per attention rank{told}",
+            subject, "sequences", severity, f"{at_once:,} sequences per attention rank{told}",
             f"{subject.needed:,} for the load", f"the engine holds fewer sequences than the load has{_wait(subject)}",
         )  # fmt: skip
     if claimed.engine and engine.token_budget is None and profile is not None and profile.token_budget_default:
@@ -88,10 +87,43 @@ def _wait(subject: Subject) -> str:
     if predicted is None or not subject.waiting:
         return ""
     wait, limit = subject.waiting / predicted.requests_per_s, subject.scenario.requirements.ttft
-    late = ""
-    if limit is not None and predicted.ttft_s + wait > limit:
-        late = f", beyond the {show_seconds(limit)} that TTFT may take"
+    late = f", beyond the {show_seconds(limit)} that TTFT may take" if limit is not None and _late(subject) else ""
     return f"; the other {subject.waiting:,} wait {show_seconds(wait)} more for their first token{late}"
+
+
+def _late(subject: Subject) -> bool:
+    """Whether those that wait get their first token later than asked."""
+    predicted, limit = subject.evaluation.predictions, subject.scenario.requirements.ttft
+    if predicted is None or limit is None or not subject.waiting:
+        return False
+    return predicted.ttft_s + subject.waiting / predicted.requests_per_s > limit
+
+
+def too_short(claimed: Claimed, work: Workload) -> Iterator[AuditFinding]:
+    """Engines that refuse the load's longest sequences."""
+    longest = work.input_tokens.max + (work.output_tokens.max if work.decodes else 1)
+    for engine in claimed.engines:
+        if engine.longest is not None and engine.longest < longest:
+            yield AuditFinding(
+                severity="error", topic="runs", id="runs.longest",
+                statement=f"{stated_flag(claimed, 'longest')}: requests beyond it are refused, and the load has longer "
+                "ones", stated=f"longest sequence {engine.longest:,} tokens", found=f"{longest:,} tokens",
+                line=engine.lines.get("longest"), source="the scenario's workload",
+            )  # fmt: skip
+
+
+def overfull(subject: Subject) -> Iterator[AuditFinding]:
+    """SGLang's share leaves activations and buffers to what is left of the card."""
+    predicted, stated = subject.evaluation.predictions, subject.engine.memory_share
+    if subject.claimed.engine != "sglang" or predicted is None or stated is None:
+        return
+    m, card = predicted.memory_bytes_per_gpu, subject.scenario.hardware.accelerator.memory
+    left, needed = (1 - stated) * card, m.activations + m.reserve
+    if needed > left * (1 + 1e-9):
+        yield _limit(
+            subject, "memory_share", "error", f"{show_bytes(int(left))} left", show_bytes(int(needed)),
+            "weights and KV cache leave too little of the card for activations and buffers",
+        )  # fmt: skip
 
 
 def _limit(

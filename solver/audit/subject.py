@@ -47,6 +47,8 @@ def under(scenario: Scenario, claimed: Claimed, engine: ClaimedEngine) -> Scenar
     known = {"bf16", "fp16", "fp32", "fp8", "int8"}
     if engine.kv_format in known:
         formats["kv_cache"] = engine.kv_format
+    elif engine.kv_format is None and claimed.form in ("command", "manifest"):
+        formats["kv_cache"] = scenario.model.precision.kv_cache  # `auto`: as the checkpoint has it
     if engine.weight_format in known:
         formats["weights"] = engine.weight_format
     if formats:

@@ -74,8 +74,8 @@ def audit(
     from ...models import InputError
 
     words = list(context.args)
-    if plan is not None and (words or not plan.exists()):
-        words, plan = ([str(plan), *words], None) if not plan.exists() else (words, plan)
+    if plan is not None and (words or " " in str(plan)):  # what stands after -- begins where PLAN does
+        words, plan = [str(plan), *words], None
     if (plan is None) == (not words):
         raise InputError(
             "name a plan, or give a command after --", help="shardwise audit --scenario s.yaml -- vllm serve …"

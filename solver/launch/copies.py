@@ -67,6 +67,8 @@ def copies_of(plan: Plan | DeploymentPlan) -> list[Copy]:
             "engines of a table have no degrees to launch",
             help="plan with a model instead: shardwise then prices and launches its own engines",
         )
+    if sum(entry.count for entry in plan.engines) > len(plan.placement):
+        raise InputError("the plan's placement does not show every engine", help="solve the scenario again")
     kinds = list(_kinds(plan, plan.scenario))
     if len(kinds) != len({rank.engine for rank in plan.placement}):
         raise InputError("the plan's placement does not show every engine", help="solve the scenario again")
@@ -80,9 +82,8 @@ def _kinds(plan: Plan | DeploymentPlan, scenario: Scenario) -> Iterator[Kind]:
     if isinstance(plan, Plan):
         assert plan.predictions is not None
         for entry in plan.engines:
-            memory, stock = plan.predictions.memory_bytes_per_gpu, stocks[entry.accelerator]
-            role: Role = "prefill" if entry.role == "prefill" else "aggregated"
-            yield from [Kind(role, entry.strategy, memory, stock, scenario)] * entry.count
+            memory, stock = plan.predictions.memory_bytes_per_gpu, _stock(stocks, entry.accelerator)
+            yield from [Kind("aggregated", entry.strategy, memory, stock, scenario)] * entry.count
         return
     for one in plan.engines:
         if one.parts:
@@ -91,9 +92,15 @@ def _kinds(plan: Plan | DeploymentPlan, scenario: Scenario) -> Iterator[Kind]:
                 help="name the engine in the scenario (engine: vllm) and solve again: pipelines then keep to one card",
             )
         assert one.strategy is not None and one.memory_bytes_per_gpu is not None
-        yield from [
-            Kind(one.role, one.strategy, one.memory_bytes_per_gpu, stocks[one.accelerator], scenario)
-        ] * one.count
+        role: Role = one.role if scenario.workload.decodes else "aggregated"  # with nothing to send on, it does all
+        kind = Kind(role, one.strategy, one.memory_bytes_per_gpu, _stock(stocks, one.accelerator), scenario)
+        yield from [kind] * one.count
+
+
+def _stock(stocks: dict[str, Stock], name: str) -> Stock:
+    if name not in stocks:
+        raise InputError(f"the plan's engines stand on {name[:60]!r}, which its hardware does not have")
+    return stocks[name]
 
 
 def _seats(placement: Sequence[Rank]) -> dict[int, tuple[tuple[int, tuple[int, ...]], ...]]:

@@ -5,6 +5,7 @@ Kubernetes chooses the nodes; the manifest states how many an engine takes and h
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,7 +63,8 @@ def launch_dynamo(plan: Plan | DeploymentPlan, backend: str) -> Launched:
     assert plan.predictions is not None
     url = f"http://{name}-frontend:8000"
     test = bench_command(copies[0].kind.scenario, url, 1.0, plan.predictions.requests_per_s)
-    bench = f"#!/usr/bin/env bash\n# the load that the plan was made for\nset -euo pipefail\nMODEL={checkpoint}\n"
+    bench = "#!/usr/bin/env bash\n# the load that the plan was made for\nset -euo pipefail\n"
+    bench += f"MODEL={shlex.quote(checkpoint)}\n"
     notes = (*notes_of(plan, copies, backend), _placing(copies))
     return Launched(
         "dynamo",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,9 @@ def launch(plan: Plan | DeploymentPlan, engine: str) -> Launched:
 
 def _hosts(copies: Sequence[Copy]) -> str:
     checkpoint = copies[0].kind.scenario.model.checkpoint
-    model = f"MODEL=${{MODEL:-{checkpoint}}}" if checkpoint else "MODEL=${MODEL:?set MODEL to the checkpoint to load}"
+    model = "MODEL=${MODEL:?set MODEL to the checkpoint to load}"
+    if checkpoint:
+        model = f'[ -n "${{MODEL:-}}" ] || MODEL={shlex.quote(checkpoint)}'
     nodes = sorted({node for copy in copies for node, _ in copy.seats})
     lines = [f"NODE_{node}=${{NODE_{node}:-{'127.0.0.1' if len(nodes) == 1 else f'node-{node}'}}}" for node in nodes]
     return "\n".join(

@@ -24,6 +24,8 @@ def processes(copy: Copy) -> list[Process]:
     serve = ["trtllm-serve", MODEL, *arguments(profile, copy.kind)]
     serve += ["--host", "0.0.0.0", profile.flag("port"), str(http_port(copy))]
     serve += [profile.flag("file"), file_of(copy)]
+    if copy.kind.role != "aggregated":
+        serve += [profile.flag("role"), "context" if copy.kind.role == "prefill" else "generation"]
     if len(copy.seats) > 1:
         hosts = ",".join(f"$NODE_{node}:{len(gpus)}" for node, gpus in copy.seats)
         serve = ["mpirun", "-n", str(copy.kind.strategy.gpus), "-H", hosts, "trtllm-llmapi-launch", *serve]
