@@ -54,9 +54,13 @@ def under(scenario: Scenario, claimed: Claimed, engine: ClaimedEngine) -> Scenar
     if formats:
         changes["precision"] = scenario.precision.model_copy(update=formats)
     scene = scenario.model_copy(update=changes)
-    if engine.memory_share is None:
+    if engine.memory_share is None and claimed.engine == "vllm" and claimed.form in ("command", "manifest"):
+        assert profile is not None
+        share = profile.memory_utilization  # its own default; the others' defaults depend on the model
+    elif engine.memory_share is None:
         return scene
-    share = used_share(scene, claimed, engine)
+    else:
+        share = used_share(scene, claimed, engine)
     return scene.model_copy(update={"hardware": scene.hardware.model_copy(update={"memory_utilization": share})})
 
 

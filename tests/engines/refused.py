@@ -13,7 +13,6 @@ from shardwise.solver.launch.refusal import facts_of, for_engine
 
 from .commands import CONFIGS, config_of, pinned
 
-BLOCKS = "SGLang slices dense layers over all ranks of a stage, and the slices are not whole fp8 blocks"
 NODE = 8
 PROMPTS = {"batch": 8, "input_tokens": 1000, "output_tokens": 1}
 
@@ -34,8 +33,6 @@ class Bad:
     heads: tuple[int, int] | None = None
     """Query and KV heads, where they are not the model's own."""
     prompts_only: bool = False
-    gap: str = ""
-    """Why we do not refuse it yet."""
 
     @property
     def name(self) -> str:
@@ -126,7 +123,7 @@ BAD = (
     Bad("sglang", "qwen3-235b-a22b", (8, 1, 3, 1, 24, 1), "model", ("experts.divisible",), nodes=3),
     Bad("sglang", "qwen3-235b-a22b-fp8", (8, 1, 1, 1, 1, 8), "model", ("engine.fp8_block.experts",)),
     Bad("sglang", "deepseek-v3", (32, 1, 1, 1, 32, 1), "model", ("engine.fp8_block.linear",), nodes=4),
-    Bad("sglang", "deepseek-v3", (1, 1, 32, 1, 32, 1), "model", ("engine.fp8_block.linear",), nodes=4, gap=BLOCKS),
+    Bad("sglang", "deepseek-v3", (1, 1, 32, 1, 32, 1), "model", ("engine.fp8_block.stage",), nodes=4),
     Bad("sglang", "llama-3.1-8b", (1, 1, 1, 40, 1, 1), "model", ("layers.stages",), nodes=5),
     Bad("sglang", "llama-3.1-8b", (4, 1, 1, 3, 1, 1), "check", ("engine.even_nodes",), nodes=5),
 )
