@@ -31,7 +31,7 @@ from .claims import against, facts_of_pools
 from .gap import told
 from .machine import idle
 from .runs import too_short, unread
-from .subject import under
+from .subject import profile_of, under
 from .techniques import idle_measures
 
 _MANY = 99
@@ -72,7 +72,7 @@ def audit_pools(
         found += _unmet(plan, scenario)
         found += against(claimed, facts_of_pools(plan, claimed.gpus), scenario)
     if optimum:
-        distance = _gap(asked, plan, watch)
+        distance = _gap(_over_pools(scenario, claimed), plan, watch)
         found += told(distance) if distance is not None else ()
     found += idle(scenario, claimed.gpus)
     order = {"error": 0, "warning": 1, "note": 2}
@@ -108,7 +108,13 @@ def _merged(claimed: Claimed, scenario: Scenario) -> Claimed:
 
 def _as_pools(scenario: Scenario, claimed: Claimed) -> Scenario:
     """The scenario with the plan's engine, memory and formats, over pools."""
-    scene = under(scenario, claimed, _shared(claimed))
+    return _over_pools(under(scenario, claimed, _shared(claimed)), claimed)
+
+
+def _over_pools(scenario: Scenario, claimed: Claimed) -> Scenario:
+    """The scenario itself under the plan's serving engine, over pools."""
+    profile = profile_of(claimed)
+    scene = scenario if profile is None else scenario.model_copy(update={"engine": profile})
     return scene if scene.pools else scene.model_copy(update={"modes": ("any",)})
 
 
