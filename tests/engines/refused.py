@@ -122,7 +122,7 @@ BAD = (
     Bad("sglang", "qwen3-235b-a22b", (8, 1, 1, 1, 3, 2), "model", ("degrees.expert_group", "experts.divisible")),
     Bad("sglang", "qwen3-235b-a22b", (8, 1, 3, 1, 24, 1), "model", ("experts.divisible",), nodes=3),
     Bad("sglang", "qwen3-235b-a22b-fp8", (8, 1, 1, 1, 1, 8), "model", ("engine.fp8_block.experts",)),
-    Bad("sglang", "deepseek-v3", (32, 1, 1, 1, 32, 1), "model", ("engine.fp8_block.linear",), nodes=4),
+    Bad("sglang", "deepseek-v3", (32, 1, 1, 1, 32, 1), "model", ("engine.fp8_block.stage",), nodes=4),
     Bad("sglang", "deepseek-v3", (1, 1, 32, 1, 32, 1), "model", ("engine.fp8_block.stage",), nodes=4),
     Bad("sglang", "llama-3.1-8b", (1, 1, 1, 40, 1, 1), "model", ("layers.stages",), nodes=5),
     Bad("sglang", "llama-3.1-8b", (4, 1, 1, 3, 1, 1), "check", ("engine.even_nodes",), nodes=5),
