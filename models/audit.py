@@ -71,6 +71,7 @@ class Audit(Model):
     engines: tuple[Natural, ...] = Field(description="how many of each kind")
     gpus_used: Natural
     gpus_idle: Natural
+    reached: str | None = Field(default=None, description="what it does by the cost model, in words")
     findings: tuple[AuditFinding, ...]
     room: tuple[Room, ...] = ()
     gap: Gap | None = None

@@ -32,6 +32,8 @@ def read_claimed(path: Path, experts: bool) -> Claimed:
         return read_manifest(text, path, experts)
     if path.suffix.lower() == ".json":
         return _of_plan(parse_plan(text, path), path)
+    if text.startswith("# Deployment plan: ") and "## Proof" in text:
+        raise InputError("this is a report of shardwise", place=Place(path), help="audit the plan.json beside it")
     if path.suffix.lower() in (".md", ".markdown"):
         return read_markdown_plan(text, str(path))
     if text.lstrip().startswith("{"):
@@ -61,6 +63,9 @@ def _text(path: Path) -> str:
 
 def _folder(path: Path, experts: bool) -> Claimed:
     """All scripts of a folder together, as `launch` writes them."""
+    for file in sorted(path.glob("*.yaml")):
+        if file.is_file() and is_manifest(text := _text(file)):
+            return read_manifest(text, file, experts)
     scripts = sorted(file for file in path.iterdir() if file.suffix == ".sh" and file.is_file())
     if not scripts:
         raise InputError("this folder holds no script (.sh)", place=Place(path))

@@ -8,6 +8,7 @@ from ...models import Requirements, Scenario
 from ...models.audit import Audit, AuditFinding, Gap
 from ...models.claimed import Claimed
 from ...models.measures import MeasureRule
+from ...models.units import show_rate, show_seconds
 from .. import answer
 from ..errors import StoppedError
 from ..solving import solve
@@ -41,6 +42,7 @@ def audit(
     subject = subject_of(scenario, claimed)
     rows = machine.balance(subject)
     found = [*conditions, *runs.unread(claimed), *runs.broken(subject), *runs.limits(subject)]
+    found += runs.another_model(claimed, scenario)
     found += needs.unmet(subject)
     found += needs.unlisted(subject)
     found += claims.judged(subject)
@@ -56,6 +58,8 @@ def audit(
     distance = None
     if optimum:
         distance, more = _distance(subject, scenario, watch)
+        if distance is not None and distance.plan is not None and not gap.behind(distance):
+            found = [_known(one) for one in found]  # what the best plan does too is no loss
         found += more
     engine = claimed.engines[0]
     return Audit(
@@ -68,11 +72,26 @@ def audit(
         engines=(engine.count,),
         gpus_used=claimed.gpus,
         gpus_idle=max(0, scenario.hardware.gpu_range.max - claimed.gpus),
+        reached=_reached(subject),
         findings=tuple(sorted(found, key=lambda one: _ORDER[one.severity])),
         room=() if room is None else (room,),
         gap=distance,
         balance=rows,
     )
+
+
+def _known(one: AuditFinding) -> AuditFinding:
+    lost = one.severity == "warning" and one.topic == "hardware"
+    return one.model_copy(update={"severity": "note"}) if lost else one
+
+
+def _reached(subject: Subject) -> str | None:
+    p = subject.evaluation.predictions
+    if p is None:
+        return None
+    tpot = f", TPOT {show_seconds(p.tpot_s)}" if p.tpot_s is not None else ""
+    rates = f"{show_rate(p.requests_per_s, 'requests')}, {show_rate(p.tokens_per_s_per_gpu)} per GPU"
+    return f"TTFT {show_seconds(p.ttft_s)}{tpot}, {rates}"
 
 
 def _distance(subject: Subject, scenario: Scenario, watch: Watch) -> tuple[Gap | None, list[AuditFinding]]:

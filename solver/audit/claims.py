@@ -79,6 +79,12 @@ def against(claimed: Claimed, facts: dict[str, Fact], scenario: Scenario) -> Ite
     for claim in claimed.claims:
         if claim.value is not None and (fact := facts.get(claim.what)) is not None:
             yield from _judge(claim, fact)
+        elif claim.value is not None:
+            yield AuditFinding(
+                severity="note", topic="claims", id=f"claims.{claim.what}",
+                statement="this scenario has nothing to hold the claim against", line=claim.line, text=claim.text,
+                source="the scenario",
+            )  # fmt: skip
         yield from _limits(claim, scenario)
     yield from _contradictions(claimed, facts)
 

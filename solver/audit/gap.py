@@ -62,7 +62,13 @@ def gap_of(subject: Subject, best: Plan, watch: Watch) -> Gap:
 
 def told(gap: Gap) -> Iterator[AuditFinding]:
     """The gap in words."""
-    if gap.plan is None or not behind(gap):
+    if gap.plan is None:
+        return
+    if not behind(gap):
+        yield AuditFinding(
+            severity="note", topic="optimum", id="optimum.reached", source="shardwise solve of the same conditions",
+            statement=f"no plan is better by more than {WORTH:.0%} in the first objective ({gap.objective})",
+        )  # fmt: skip
         return
     better = gap.optimum / gap.plan - 1 if gap.plan else float("inf")
     latency = ""

@@ -30,7 +30,7 @@ from ..watch import Watch
 from .claims import against, facts_of_pools
 from .gap import told
 from .machine import idle
-from .runs import too_short, unread
+from .runs import another_model, too_short, unread
 from .subject import profile_of, under
 from .techniques import idle_measures
 
@@ -62,7 +62,7 @@ def audit_pools(
     claimed = _merged(claimed, scenario)
     asked = _as_pools(scenario, claimed)
     found = [*conditions, *unread(claimed), *too_short(claimed, scenario.workload), *_broken(asked, claimed, stocks[0])]
-    found += idle_measures(scenario, claimed, measures)
+    found += [*another_model(claimed, scenario), *idle_measures(scenario, claimed, measures)]
     broken = any(one.severity == "error" and one.topic == "runs" for one in found)
     plan = None if broken else _priced(asked, claimed, watch)
     if plan is None and not broken:
@@ -86,10 +86,18 @@ def audit_pools(
         engines=tuple(one.count for one in claimed.engines),
         gpus_used=claimed.gpus,
         gpus_idle=max(0, scenario.hardware.gpu_range.max - claimed.gpus),
+        reached=None if plan is None else _reached(plan),
         findings=tuple(sorted(found, key=lambda one: order[one.severity])),
         gap=distance,
         balance=() if plan is None else plan.balance,
     )
+
+
+def _reached(plan: DeploymentPlan) -> str:
+    p = plan.predictions
+    assert p is not None
+    tpot = f", TPOT {show_seconds(p.tpot_s)}" if p.tpot_s is not None else ""
+    return f"TTFT {show_seconds(p.ttft_s)}{tpot}, {show_rate(p.requests_per_s, 'requests')}, the load dealt best"
 
 
 def _merged(claimed: Claimed, scenario: Scenario) -> Claimed:
@@ -211,7 +219,8 @@ def _modes(roles: set[str]) -> tuple[str, ...]:
 def _no_load() -> AuditFinding:
     return AuditFinding(
         severity="error", topic="runs", id="runs.load", source="the count model, docs/pools.md",
-        statement="these engines cannot hold the load: no way to deal it fits their memory and keeps the pools in step",
+        statement="these engines cannot hold the load: no way to deal it fits their memory, stays within the sequences "
+        "that they take, and keeps the pools in step",
     )  # fmt: skip
 
 

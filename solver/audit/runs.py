@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from ...models import Scenario
 from ...models.audit import AuditFinding, Room
 from ...models.claimed import Claimed
 from ...models.engine_profile import EngineProfile
@@ -97,6 +99,28 @@ def _late(subject: Subject) -> bool:
     if predicted is None or limit is None or not subject.waiting:
         return False
     return predicted.ttft_s + subject.waiting / predicted.requests_per_s > limit
+
+
+_SIZE = re.compile(r"(?<![a-z0-9.])a?\d+(?:\.\d+)?[bm](?![a-z0-9])")
+"""As in 70b or a22b."""
+
+
+def another_model(claimed: Claimed, scenario: Scenario) -> Iterator[AuditFinding]:
+    """A command that loads another model than the scenario has, by family and size in the names."""
+    ours = scenario.model.checkpoint
+    for engine in claimed.engines:
+        theirs = engine.model
+        if ours is None or theirs is None or theirs.startswith(("/", ".", "~")) or theirs.count("/") != 1:
+            continue
+        one, two = (name.rsplit("/", 1)[-1].casefold() for name in (ours, theirs))
+        same_size = set(_SIZE.findall(one)) == set(_SIZE.findall(two))
+        family = re.match(r"[a-z]+", one.removeprefix("meta-"))
+        if same_size and (family is None or family[0] in two):
+            continue
+        yield AuditFinding(
+            severity="error", topic="runs", id="runs.model", stated=theirs, found=ours, line=engine.lines.get("model"),
+            statement="the command loads another model than the scenario has", source="the names of both",
+        )  # fmt: skip
 
 
 def too_short(claimed: Claimed, work: Workload) -> Iterator[AuditFinding]:

@@ -52,7 +52,8 @@ def saved(made: Launched, folder: Path) -> int:
         path = write_text(folder / name, text)
         if name.endswith(".sh") and name != "hosts.sh":
             path.chmod(path.stat().st_mode | 0o111)
-    say(f"{len(made.files)} files for {made.engine} in {folder}: {', '.join(list(made.files)[:8])}")
+    shown = ", ".join(list(made.files)[:8]) + (", …" if len(made.files) > 8 else "")
+    say(f"{len(made.files)} files for {made.engine} in {folder}: {shown}")
     for note in made.notes:
         say(f"  note: {note}")
     found = {"status": "written", "engine": made.engine, "folder": str(folder), "files": list(made.files)}

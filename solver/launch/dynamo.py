@@ -71,9 +71,24 @@ def launch_dynamo(plan: Plan | DeploymentPlan, backend: str) -> Launched:
         {
             "deployment.yaml": yaml.safe_dump_all(documents, sort_keys=False),
             "bench.sh": f"{bench}{script_line(test)}\n",
+            "README.md": _guide(name, notes),
         },
         notes,
     )
+
+
+def _guide(name: str, notes: Sequence[str]) -> str:
+    """What to do with the manifest."""
+    steps = (
+        "Dynamo's operator must run in the cluster.",
+        "`kubectl create secret generic hf-token-secret --from-literal=HF_TOKEN=…`, for checkpoints behind a login.",
+        "`kubectl apply -f deployment.yaml`, and wait until every pod is ready.",
+        f"`bench.sh` sends the load that the plan was made for to `{name}-frontend:8000`: run it in a pod of the same "
+        f"namespace, or after `kubectl port-forward svc/{name}-frontend 8000` with the address changed to localhost.",
+    )
+    numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+    told = "\n".join(f"- {note}" for note in notes)
+    return f"# {name} on Dynamo {VERSION}\n\n{numbered}\n\n{told}\n"
 
 
 def _name(text: str) -> str:

@@ -82,7 +82,8 @@ def _predicted(plan: Plan | DeploymentPlan) -> list[tuple[str, str]]:
 
 def _test(ways: Sequence[Front]) -> str:
     at = " and ".join(f"`{front.url}`" for front in ways)
-    return (
-        f"Requests go to {at} (OpenAI protocol). TTFT is of the longest prompts; `bench.sh` mixes lengths, so its mean "
-        "is below. What the cost model is worth stands in the plan's report."
-    )
+    lengths = ways[0].copies[0].kind.scenario.workload.input_tokens
+    mixed = ""
+    if lengths.min < lengths.max:
+        mixed = " TTFT is of the longest prompts; `bench.sh` mixes lengths, so its mean is below."
+    return f"Requests go to {at} (OpenAI protocol).{mixed} What the cost model is worth stands in the plan's report."

@@ -57,6 +57,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
+def _named(row: Row) -> str:
+    return ", ".join(f"{key} {value}" for key, value in row.changes.items()) or "the base"
+
+
 def compare_sweeps(first: Iterable[Row], second: Iterable[Row]) -> str:
     """Scenarios of the same changes, side by side."""
     one = {changes_text(row.changes): row for row in first}
@@ -65,7 +69,10 @@ def compare_sweeps(first: Iterable[Row], second: Iterable[Row]) -> str:
     alone = f"{len(one) - len(both):,} only in the first, {len(two) - len(both):,} only in the second"
     lines = [f"{len(both):,} scenarios in both, {alone}"]
     verdicts = Counter((a.status, b.status) for a, b in both if a.status != b.status)
-    lines += [f"  {a} → {b}: {count:,}" for (a, b), count in verdicts.most_common()]
+    for (before, after), count in verdicts.most_common():
+        lines.append(f"  {before} → {after}: {count:,}")
+        which = [a for a, b in both if (a.status, b.status) == (before, after)]
+        lines += [f"    {_named(a)}" for a in which[:10]] + (["    …"] if count > 10 else [])
     solved = [(a, b) for a, b in both if a.strategy is not None and b.strategy is not None]
     turned = [(a, b) for a, b in solved if (a.strategy, a.engines) != (b.strategy, b.engines)]
     lines.append(f"  another strategy: {len(turned):,} of {len(solved):,}")
@@ -79,8 +86,7 @@ def compare_sweeps(first: Iterable[Row], second: Iterable[Row]) -> str:
             middle = ratios[len(ratios) // 2]
             lines.append(f"  {name.replace('_', ' ')}: {middle:+.1%} median, {ratios[0]:+.1%} to {ratios[-1]:+.1%}")
     for a, b in turned[:20]:
-        what = ", ".join(f"{key} {value}" for key, value in a.changes.items())
-        lines.append(f"    {what}: {a.engines} × {a.strategy} → {b.engines} × {b.strategy}")
+        lines.append(f"    {_named(a)}: {a.engines} × {a.strategy} → {b.engines} × {b.strategy}")
     if len(turned) > 20:
         lines.append(f"    and {len(turned) - 20:,} more")
     return "\n".join(lines)

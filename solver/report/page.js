@@ -97,8 +97,10 @@ function drawHeat(rows) {
   $("heat").hidden = false;
   const order = values => [...new Set(values)].sort((a, b) => a.localeCompare(b, "en", {numeric: true}));
   const xs = order(rows.map(r => word(r.changes[x]))), ys = order(rows.map(r => word(r.changes[y])));
-  const best = new Map();
-  for (const row of rows) {
+  const best = new Map(), factor = value => /^x[0-9.]+$/.test(word(value));
+  // A map of the best cell would be one of the kindest assumptions: they stay at x1 unless an axis or a filter says otherwise.
+  const plain = rows.filter(r => AXES.every(k => k === x || k === y || state.axis[k] || !factor(r.changes[k]) || r.changes[k] === "x1"));
+  for (const row of plain.length ? plain : rows) {
     const key = word(row.changes[x]) + "\u0000" + word(row.changes[y]), other = best.get(key);
     const lower = ["ttft", "tpot", "request_latency", "gpus_used"].includes(z);
     if (!other || other[z] === null || (row[z] !== null && (lower ? row[z] < other[z] : row[z] > other[z]))) best.set(key, row);

@@ -135,5 +135,19 @@ def _scaled(key: str, factor: float, base: Scenario) -> Any:
     value = float(_at(key, base)) * factor
     if key.startswith("efficiency.") and not key.endswith(("half_rows", "half_width")):
         return min(1.0, value)
-    unit = {"latencies": " s", "reserves": " B"}.get(key.split(".")[0], "")
-    return f"{value!r}{unit}" if unit else value
+    first, last = key.split(".")[0], key.split(".")[-1]
+    unit = {"latencies": "s", "reserves": "B"}.get(first) or _UNITS.get(last)
+    return f"{value!r} {unit}" if unit else value
+
+
+_UNITS = {
+    "memory": "B",
+    "memory_per_gpu": "B",
+    "memory_bandwidth": "B/s",
+    "bandwidth": "B/s",
+    **dict.fromkeys(("latency", "ttft", "tpot", "request_latency"), "s"),
+    **dict.fromkeys(("bf16", "fp8", "int8", "fp4"), "FLOPS"),
+    **dict.fromkeys(("request_rate", "requests"), "requests/s"),
+    **dict.fromkeys(("tokens", "input", "output"), "tokens/s"),
+}
+"""Base units of quantities, which a file must name."""

@@ -18,7 +18,7 @@ _TITLES = {
 
 def audit_text(audit: Audit) -> str:
     """The whole text."""
-    parts = [_verdict(audit)]
+    parts = [_verdict(audit) + (f"\n  it reaches {audit.reached}" if audit.reached else "")]
     for topic, title in _TITLES.items():
         found = [one for one in audit.findings if one.topic == topic]
         if found:

@@ -444,7 +444,12 @@ def test_the_optimum_has_no_gap() -> None:
     best = solve(CHATTY, readings=False, conflicts=False).engines[0]
     s = Strategy(**{name: getattr(best.strategy, name) for name in DEGREES})
     found = audit(CHATTY, plan(s, count=best.count, token_budget=best.strategy.token_budget))
-    assert of(found, "optimum") == [] and found.gap is not None and found.gap.nearest is None and found.sound
+    assert (
+        [one.id for one in of(found, "optimum")] == ["optimum.reached"]
+        and found.gap is not None
+        and found.gap.nearest is None
+        and found.sound
+    )
 
 
 def test_conditions_that_no_plan_keeps() -> None:
@@ -596,3 +601,21 @@ def test_every_topic_is_covered() -> None:
     )  # fmt: skip
     assert {one.topic for one in found.findings} == wanted
     assert all(math.isfinite(v) for v in itertools.chain((found.gap.optimum,) if found.gap else ()))
+
+
+@pytest.mark.parametrize(
+    ("model", "same"),
+    [
+        ("meta-llama/Llama-3.1-70B-Instruct", True),
+        ("meta-llama/Meta-Llama-3.1-70B", True),
+        ("neuralmagic/Meta-Llama-3.1-70B-Instruct-FP8", True),
+        ("meta-llama/Llama-3.1-8B-Instruct", False),
+        ("Qwen/Qwen2.5-72B-Instruct", False),
+        ("/models/llama", True),
+        ("$MODEL", True),
+    ],
+)
+def test_the_model_that_is_loaded(model: str, same: bool) -> None:
+    scene = Scenario.load(SCENARIOS / "llama-3.1-70b-h100-8.yaml")
+    found = look(scene, read_command_text(f"vllm serve {model} -tp 8", Path("s.sh"), False))
+    assert ("runs.model" not in {one.id for one in found.findings}) == same

@@ -98,6 +98,8 @@ def test_a_factor_is_of_the_base_value() -> None:
     )
     same = BASE.edited(edits_of({"efficiency.bandwidth": "x1"}, BASE.scenario))
     assert same.efficiency == own
+    card = BASE.edited(edits_of({"hardware.accelerator.memory_bandwidth": "x1.2"}, BASE.scenario)).hardware.accelerator
+    assert card.memory_bandwidth == pytest.approx(1.2 * BASE.scenario.hardware.accelerator.memory_bandwidth)
     startup = BASE.edited(edits_of({"latencies.startup": "x2"}, BASE.scenario)).latencies.startup
     assert startup == pytest.approx(2 * BASE.scenario.latencies.startup)
 
