@@ -99,7 +99,7 @@ def test_a_plan_of_our_own_and_its_scripts(desk: Path) -> None:
         ids = [one.id for one in Audit.model_validate_json(result.out).findings]
         assert result.code == 0 and ids == ["optimum.reached"], result.out
     made = inside("launch", "plans/plan.json", "--engine", "dynamo", "--save", "k8s", cwd=desk)
-    assert (made.code, json.loads(made.out)["files"]) == (0, ["deployment.yaml", "bench.sh"])
+    assert (made.code, json.loads(made.out)["files"]) == (0, ["deployment.yaml", "bench.sh", "README.md"])
     assert audit(desk, "k8s/deployment.yaml").code == 0
 
 

@@ -137,3 +137,21 @@ def test_compare_and_report(tmp_path: Path) -> None:
     told = shardwise("compare", tmp_path / "a", tmp_path / "a").stdout
     assert "2 scenarios in both" in told
     assert "another strategy: 0 of 2" in told
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files stands for it: the store cannot grow any more."""
+    import resource
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    words = command("sweep", SCENARIO, *GRID, "--save", tmp_path, "--workers", 2)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, preexec_fn=limited)
+    assert done.returncode == 1
+    assert "the store cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = len(shown(tmp_path))
+    assert 0 < kept < 240
+    again = shardwise("sweep", SCENARIO, *GRID, "--save", tmp_path)
+    assert json.loads(again.stdout)["stored"] >= kept
