@@ -48,8 +48,8 @@ class Spread:
         return cls(min(values), median(values), max(values))
 
 
-def measure(commands: Mapping[str, Command], runs: int) -> dict[str, list[Cost]]:
-    """Run every command once to warm up, then `runs` times.
+def measure(commands: Mapping[str, Command], runs: int, *, warm_up: bool = True) -> dict[str, list[Cost]]:
+    """Run every command once to warm up, unless told otherwise, then `runs` times.
 
     The commands take turns, so that a busy minute of a shared machine touches all of them. Bytecode is kept
     in a folder of its own, filled by the warm-up: an installed package has it, a fresh checkout does not.
@@ -58,7 +58,7 @@ def measure(commands: Mapping[str, Command], runs: int) -> dict[str, list[Cost]]
     with tempfile.TemporaryDirectory() as bytecode:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        for turn in range(runs + 1):
+        for turn in range(0 if warm_up else 1, runs + 1):
             for name, command in commands.items():
                 cost = _run(command, environment)
                 say(f"{name}: {cost.cpu_s:.2f} s of CPU ({f'run {turn} of {runs}' if turn else 'warm-up'})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -144,11 +145,13 @@ class Transformer(Model):
         """The kind of each layer, first to last."""
         window = self.attention.window
         pattern = window.pattern if window else ("full",)
-        return tuple(
-            LayerKind(expert=self._has_experts(i), sliding=pattern[i % len(pattern)] == "sliding")
-            for i in range(self.layers)
-        )
+        dense, interval = (e.leading_dense_layers, e.interval) if (e := self.experts) else (self.layers, 1)
+        return _kinds(self.layers, dense, interval, tuple(pattern))
 
-    def _has_experts(self, layer: int) -> bool:
-        e = self.experts
-        return e is not None and layer >= e.leading_dense_layers and (layer + 1) % e.interval == 0
+
+@lru_cache(maxsize=128)  # asked for again and again, and models are few
+def _kinds(layers: int, dense: int, interval: int, pattern: tuple[str, ...]) -> tuple[LayerKind, ...]:
+    return tuple(
+        LayerKind(expert=i >= dense and (i + 1) % interval == 0, sliding=pattern[i % len(pattern)] == "sliding")
+        for i in range(layers)
+    )

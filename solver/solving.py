@@ -30,7 +30,7 @@ from .watch import Watch
 
 RUNNERS_UP = 3
 """Alternatives that a plan shows unless asked for more."""
-COMPANY = 128
+COMPANY = 32
 """Rows that the solver gets at least, where there are so many."""
 Progress = Callable[[str], None]
 

@@ -21,7 +21,7 @@ from ..errors import StoppedError
 from .objective import Stage
 from .table import Table, tabulate
 
-_FIRST_BATCH, _LARGEST_BATCH = 512, 32_768
+_FIRST_BATCH, _LARGEST_BATCH = 128, 32_768
 
 
 @dataclass

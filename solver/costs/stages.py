@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .exact_split import best_splits
+from .filling import fill
 from .forward import LayerTimes, Timed
 from .links import stage_send
 from .loads import Caps, LayerGrid, Load
@@ -76,7 +77,7 @@ def _tightest(grid: LayerGrid, goal: Load, caps: Caps) -> tuple[NDArray[np.int16
     whole += np.minimum(goal.last, np.minimum(*goal.send))  # every stage carries the head or a send too
     least = np.maximum(total / grid.pipeline, whole)
     low = least * (1 - _TIGHT)
-    stages, best = _walk(grid, [(goal, np.full(rows, np.inf)), *caps])
+    stages, best = fill(grid, [(goal, np.full(rows, np.inf)), *caps])
     open_ = np.flatnonzero(best * (1 - _TIGHT) > low) if rows else np.empty(0, dtype=np.intp)
     open_ = open_[np.isfinite(best[open_])]
     aims = cycle(("middle", "better"))
@@ -88,7 +89,7 @@ def _tightest(grid: LayerGrid, goal: Load, caps: Caps) -> tuple[NDArray[np.int16
             "better": best[open_] * (1 - _TIGHT),
         }[aim]
         kept = [(load.take(open_), cap[open_]) for load, cap in caps]
-        found, worst = _walk(grid.take(open_), [(goal.take(open_), bound), *kept])
+        found, worst = fill(grid.take(open_), [(goal.take(open_), bound), *kept])
         better = np.isfinite(worst)
         stages[open_[better]], best[open_[better]] = found[better], worst[better]
         low[open_[~better]] = bound[~better]
@@ -107,42 +108,6 @@ def _tightest(grid: LayerGrid, goal: Load, caps: Caps) -> tuple[NDArray[np.int16
         better = worst < best[doubtful] * (1 - _TIGHT)
         stages[doubtful[better]], best[doubtful[better]] = exact[better], worst[better]
     return stages, best
-
-
-def _walk(grid: LayerGrid, caps: Caps) -> tuple[NDArray[np.int16], Column]:
-    """Fill stages greedily under the bounds.
-
-    Returns the stage of each layer and the worst of the first load; infinite where the fill fails.
-    """
-    rows, layers, last = len(grid.pipeline), len(grid.kinds), grid.pipeline - 1
-    stage = np.zeros(rows, dtype=np.int64)
-    held = [load.first + _end(grid, load, stage) for load, _ in caps]
-    worst, failed = np.zeros(rows), np.zeros(rows, dtype=bool)
-    result = np.empty((rows, layers), dtype=np.int16)
-    for layer, kind in enumerate(grid.kinds):
-        if layer:  # no stage is left empty
-            move = layers - layer <= last - stage
-            for (load, bound), so_far in zip(caps, held, strict=True):
-                move |= so_far + load.layers[kind] > bound
-            move &= stage < last
-            if move.any():
-                worst = np.where(move, np.maximum(worst, held[0]), worst)
-                stage = stage + move
-                held = [
-                    np.where(move, _end(grid, load, stage), so_far)
-                    for (load, _), so_far in zip(caps, held, strict=True)
-                ]
-        held = [so_far + load.layers[kind] for (load, _), so_far in zip(caps, held, strict=True)]
-        for (_, bound), so_far in zip(caps, held, strict=True):
-            failed |= so_far > bound
-        result[:, layer] = stage
-    return result, np.where(failed | (stage < last), np.inf, np.maximum(worst, held[0]))
-
-
-def _end(grid: LayerGrid, load: Load, stage: NDArray[np.int64]) -> Column:
-    """What a stage carries before any layer: the head on the last one, the send on the others."""
-    across = grid.leaves[np.minimum(stage, len(grid.leaves) - 1), np.arange(len(stage))]
-    return np.where(stage == grid.pipeline - 1, load.last, np.where(across, load.send[1], load.send[0]))
 
 
 @dataclass

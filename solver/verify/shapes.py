@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shardwise.models.scenario import Scenario
 from shardwise.models.transformer import Attention, Experts, Transformer
@@ -25,8 +26,7 @@ ROUNDED = 0.03
 """A declared total this near to the counted one is the same number, rounded."""
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """The kind of one layer."""
 
     expert: bool

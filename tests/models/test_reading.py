@@ -297,7 +297,7 @@ def test_deep_nesting_ends_soon(write: Write, text: str) -> None:
     start = time.process_time()
     error = problem(write(text))
     assert error.message == f"nested deeper than {DEEPEST} levels"
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 10
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:
@@ -338,7 +338,7 @@ def test_large_files_end_soon_and_briefly(write: Write, text: str) -> None:
 def test_many_mistakes_end_soon(write: Write, text: str) -> None:
     start = time.process_time()
     problem(write(text))
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
