@@ -17,7 +17,7 @@ from shardwise.models import catalog
 from shardwise.models.errors import InputError
 from shardwise.models.hardware import Accelerator
 from shardwise.solver.costs.silicon import Silicon, attention, exchange, experts, latent, matrix
-from shardwise.solver.costs.silicon.grids import NEIGHBOURS, Grid, _middle
+from shardwise.solver.costs.silicon.grids import NEIGHBOURS, Grid
 from shardwise.solver.costs.silicon.sheets import FORMATS
 
 Column = NDArray[np.float64]
@@ -57,12 +57,11 @@ def without_shape(grid: Grid, group: NDArray[np.intp]) -> Column:
         weight = 1 / np.maximum(square[order], 1e-9)
         points = np.argwhere(grid.known[one])
         here = [axis[points[:, i]] for i, axis in enumerate(grid.axes)]
-        values = np.zeros((len(points), len(order)))
-        for n, other in enumerate(others[order]):
+        expected = np.zeros(len(points))
+        for other, share in zip(others[order], weight / weight.sum(), strict=True):
             there = list(here)
             there[0] = grid.raised(0, here[0] * grid.density[one] / grid.density[other])
-            values[:, n], _ = grid.at(np.full(len(points), other), there)
-        expected = _middle(values, np.tile(weight / weight.sum(), (len(points), 1)))
+            expected += share * grid.at(np.full(len(points), other), there)[0]
         errors.append(expected - grid.values[(one, *points.T)])
     return np.concatenate(errors) if errors else np.zeros(0)
 
@@ -77,7 +76,7 @@ def lines(silicon: Silicon) -> Iterator[Line]:
     store, moves = silicon._computes, silicon._moves
     for name in ("bf16", "fp8", "fp8_block", "nvfp4"):
         products = tried(lambda name=name: matrix._products(store, name))
-        if products is not None:
+        if products is not None and products.format == name:
             yield f"GEMM {name}", "its n and its k together", without_axes(products.grid, 1, 2)
             yield f"GEMM {name}", "its m", without_axes(products.grid, 0)
     for phase, title in (("context_attention", "prompt attention"), ("generation_attention", "decode attention")):

@@ -48,7 +48,8 @@ class Cores:
 
 def pairs(new: Column, prefix: Column, window: float) -> Column:
     """Query-key pairs of `new` tokens behind `prefix` tokens, each seeing itself and at most a window."""
-    return _triangle(new + prefix, window) - _triangle(prefix, window)
+    seen: Column = _triangle(new + prefix, window) - _triangle(prefix, window)
+    return seen
 
 
 def _triangle(length: Column, window: float) -> Column:
@@ -59,7 +60,16 @@ def _triangle(length: Column, window: float) -> Column:
 
 
 def prompt_roof(
-    s: Sheet, peak: str, n: Column, new: Column, prefix: Column, heads: Column, kv: Column, dim: float, e: float, w: float
+    s: Sheet,
+    peak: str,
+    n: Column,
+    new: Column,
+    prefix: Column,
+    heads: Column,
+    kv: Column,
+    dim: float,
+    e: float,
+    w: float,
 ) -> Column:
     """Seconds by the data sheet: `n` prompts, `e` bytes per element of the cache, window `w`."""
     seen = np.minimum(new + prefix, new + w) if w else new + prefix
@@ -92,12 +102,11 @@ def prompt_attention(
     wanted = Category("bfloat16", KV_FORMATS[kv_format][0], dim, window)
     cores = _cores(store, "context_attention", wanted)
     grid = cores.grid
-    whole = grid.raised(0, np.maximum(n, 1.0))
-    length = grid.raised(1, new + prefix)
-    new = length - prefix  # a prompt shorter than the table's costs as much as its shortest
-    batch = np.where(prefix > 0, whole * new / length, whole)
-    e, kind = grid.query([batch, length], [heads, kv, _own_head(heads, kv)], heads)
-    element = KV_FORMATS[kv_format][1]
+    several, total = np.maximum(n, 1.0), new + prefix
+    batch = np.where(prefix > 0, several * new / total, several)
+    e, kind = grid.query([batch, total], [heads, kv, _own_head(heads, kv)], heads)
+    element, whole = KV_FORMATS[kv_format][1], grid.raised(0, several)
+    new = grid.raised(1, total) - prefix  # a prompt shorter than the table's costs as much as its shortest
     work = prompt_roof(sheet, cores.peak, whole, new, prefix, heads, kv, dim, element, window)
     seconds = np.exp(e) * (cores.floor + work) * np.minimum(n, 1.0)
     kind = np.where(n < 1, np.maximum(kind, INTERPOLATED), kind)
@@ -120,16 +129,14 @@ def decode_attention(
     wanted = Category("bfloat16", KV_FORMATS[kv_format][0], dim, window)
     cores = _cores(store, "generation_attention", wanted)
     grid = cores.grid
-    whole = grid.raised(0, np.maximum(n, 1.0))
-    length = grid.raised(1, context)
-    place = grid.raised(1, np.minimum(length, window)) if window and not cores.windowed else length
-    e, kind = grid.query([whole, place], [heads, kv, _own_head(heads, kv)], kv)
-    element = KV_FORMATS[kv_format][1]
+    several = np.maximum(n, 1.0)
+    place = np.minimum(context, window) if window and not cores.windowed else context
+    e, kind = grid.query([several, place], [heads, kv, _own_head(heads, kv)], kv)
+    element, whole, length = KV_FORMATS[kv_format][1], grid.raised(0, several), grid.raised(1, context)
     seconds = np.exp(e) * (cores.floor + decode_roof(sheet, whole, length, heads, kv, dim, element, window))
     seen = np.minimum(length, window) if window else length
     least = 2 * whole * seen * kv * dim * element / (COLD * sheet.memory)
     kind = np.where((seconds < least) | (n < 1), np.maximum(kind, INTERPOLATED), kind)
-    kind = np.where(context < length, np.maximum(kind, EXTRAPOLATED), kind)
     seconds = np.maximum(seconds, least) * np.minimum(n, 1.0)
     return seconds, kind if cores.exact else np.full_like(kind, ESTIMATED)
 

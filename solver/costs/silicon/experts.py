@@ -104,7 +104,9 @@ def _of(store: Store, file: TableFile, name: str, exact: bool, one_rank: bool) -
     table = store.read(file, "moe")
     columns = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size", "moe_ep_size")
     of = table.where("moe_dtype", FORMATS[name].table)
-    of &= ~np.isin(table.codes["kernel_source"], [i for i, s in enumerate(table.texts["kernel_source"]) if "nongated" in s])
+    of &= ~np.isin(
+        table.codes["kernel_source"], [i for i, s in enumerate(table.texts["kernel_source"]) if "nongated" in s]
+    )
     hidden, width = table.numbers["hidden_size"], table.numbers["inter_size"]
     for h, f in NOT_GATED | ELSEWHERE:
         of &= (hidden != h) | (width != f)
@@ -134,7 +136,7 @@ def _of(store: Store, file: TableFile, name: str, exact: bool, one_rank: bool) -
 def _slow(grid: Grid) -> np.ndarray:
     """Slices whose median is far above the median of their six nearest slices' medians."""
     middles = np.nanmedian(np.where(grid.known, grid.values, np.nan), axis=1)
-    others, _ = grid.nearest_others(6)
+    others = grid.nearest_others(6)
     if others.shape[1] < 6:
         return np.zeros(len(middles), bool)
     slow: np.ndarray = middles - np.median(middles[others], axis=1) > np.log(SLOW)

@@ -77,7 +77,9 @@ def card_folder(root: Path, card: str) -> Path:
         if (root / name).is_dir():
             return root / name
     known = ", ".join(sorted({*CARDS, *RELATIVES}))
-    raise InputError(f"no silicon tables for card '{card}'", place=Place(root), help=f"cards: {known}; or add {_LAYOUT}")
+    raise InputError(
+        f"no silicon tables for card '{card}'", place=Place(root), help=f"cards: {known}; or add {_LAYOUT}"
+    )
 
 
 def engines_in_order(engine: str | None) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ class Grid:
 
     def raised(self, axis: int, x: Column) -> Column:
         """Below the table time is held: the work there is that of its first point."""
-        return np.maximum(x, self.axes[axis][0])
+        held: Column = np.maximum(x, self.axes[axis][0])
+        return held
 
     def at(self, slices: NDArray[np.intp], coordinates: list[Column]) -> Answer:
         """Multilinear in the logarithms of the coordinates, held beyond the ends."""
@@ -104,9 +105,9 @@ class Grid:
             e, where = self.at(np.zeros(rows, np.intp), held)
             return e, np.maximum(kind, where)
         first, group = _groups(shapes)
-        near, weight = self._near(np.stack([np.log(shape[first]) for shape in shapes], axis=1) * self._weights)
-        kind[(weight[:, 0] < 1)[group]] = np.maximum(kind, INTERPOLATED)[(weight[:, 0] < 1)[group]]
-        values = np.zeros((rows, near.shape[1]))
+        near, weight, here = self._near(np.stack([np.log(shape[first]) for shape in shapes], axis=1) * self._weights)
+        kind = np.where(~here[group], np.maximum(kind, INTERPOLATED), kind).astype(np.int8)
+        total = np.zeros(rows)
         for n in range(near.shape[1]):
             chosen = np.flatnonzero(weight[group, n] > 0)
             if not len(chosen):
@@ -115,27 +116,27 @@ class Grid:
             there = [x[chosen] for x in held]
             if density is not None:
                 alike = there[0] * (density[chosen] / self.density[slices])
-                there[0] = self.raised(0, np.where(weight[group[chosen], n] == 1, there[0], alike))
-            values[chosen, n], where = self.at(slices, there)
+                there[0] = self.raised(0, np.where(here[group[chosen]], there[0], alike))
+            e, where = self.at(slices, there)
+            total[chosen] += weight[group[chosen], n] * e
             kind[chosen] = np.maximum(kind[chosen], where)
-        return _middle(values, weight[group]), kind
+        return total, kind
 
-    def nearest_others(self, count: int) -> tuple[NDArray[np.intp], Column]:
-        """The slices nearest to each slice, and their squared distances."""
+    def nearest_others(self, count: int) -> NDArray[np.intp]:
+        """The slices nearest to each slice, nearest first."""
         square = ((self._places[:, None, :] - self._places[None]) ** 2).sum(axis=-1)
         np.fill_diagonal(square, np.inf)
-        order = np.argsort(np.rint(square * _RANK), axis=1, kind="stable")[:, : min(count, len(square) - 1)]
-        return order, np.take_along_axis(square, order, axis=1)
+        return np.argsort(np.rint(square * _RANK), axis=1, kind="stable")[:, : min(count, len(square) - 1)]
 
-    def _near(self, places: Column) -> tuple[NDArray[np.intp], Column]:
-        """The nearest slices of each place and their weights, 1/d²; a slice at the place itself has all of it."""
+    def _near(self, places: Column) -> tuple[NDArray[np.intp], Column, NDArray[np.bool_]]:
+        """The nearest slices of each place, their weights 1/d², and whether the first is at the place itself."""
         square = ((places[:, None, :] - self._places[None]) ** 2).sum(axis=-1)
         order = np.argsort(np.rint(square * _RANK), axis=1, kind="stable")[:, : min(NEIGHBOURS, len(self.shapes))]
         nearest = np.take_along_axis(square, order, axis=1)
         here = nearest[:, :1] < SNAP
         weight = np.where(here, 0.0, 1 / np.maximum(nearest, SNAP))
         weight[:, 0] = np.where(here[:, 0], 1.0, weight[:, 0])
-        return order, weight / weight.sum(axis=1, keepdims=True)
+        return order, weight / weight.sum(axis=1, keepdims=True), here[:, 0]
 
 
 def _groups(shapes: list[Column]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -149,18 +150,6 @@ def _groups(shapes: list[Column]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         _, code = np.unique(code, return_inverse=True)
     _, first, group = np.unique(code, return_index=True, return_inverse=True)
     return first, group
-
-
-def _middle(values: Column, weight: Column) -> Column:
-    """Weighted mean of what lies between the weighted quartiles: smooth as a mean, deaf to outliers as a median."""
-    if values.shape[1] == 1:
-        return values[:, 0]
-    order = np.argsort(values, axis=1, kind="stable")
-    values, weight = np.take_along_axis(values, order, axis=1), np.take_along_axis(weight, order, axis=1)
-    reached = np.cumsum(weight, axis=1)
-    kept = np.maximum(np.minimum(reached, 0.75) - np.maximum(reached - weight, 0.25), 0.0)
-    middle: Column = (values * kept).sum(axis=1) / kept.sum(axis=1)
-    return middle
 
 
 def _filled(values: Column) -> Column:

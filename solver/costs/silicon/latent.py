@@ -55,11 +55,10 @@ def latent_prompt(
     """Seconds of the causal core of `n` prompts with `new` tokens behind `prefix`."""
     cores = store.once(("context_mla", kv_format), lambda: _cores(store, "context_mla", kv_format))
     grid = cores.grid
-    head, whole = grid.raised(0, heads), grid.raised(1, np.maximum(n, 1.0))
-    length = grid.raised(2, new + prefix)
-    new = length - prefix
-    batch = np.where(prefix > 0, whole * new / length, whole)
-    e, kind = grid.query([heads, batch, length])
+    several, total = np.maximum(n, 1.0), new + prefix
+    batch = np.where(prefix > 0, several * new / total, several)
+    e, kind = grid.query([heads, batch, total])
+    head, whole, new = grid.raised(0, heads), grid.raised(1, several), grid.raised(2, total) - prefix
     seconds = np.exp(e) * (cores.floor + prompt_roof(sheet, whole, new, prefix, head)) * np.minimum(n, 1.0)
     kind = np.where(n < 1, np.maximum(kind, INTERPOLATED), kind)
     kind = np.where(prefix > 0, np.maximum(kind, EXTRAPOLATED), kind)
@@ -70,13 +69,12 @@ def latent_decode(store: Store, sheet: Sheet, n: Column, context: Column, heads:
     """Seconds of the absorbed core of `n` sequences, `context` tokens with the new one."""
     cores = store.once(("generation_mla", kv_format), lambda: _cores(store, "generation_mla", kv_format))
     grid, element = cores.grid, KV_FORMATS[kv_format][1]
-    head, whole = grid.raised(0, heads), grid.raised(1, np.maximum(n, 1.0))
-    length = grid.raised(2, context)
-    e, kind = grid.query([heads, whole, length])
+    several = np.maximum(n, 1.0)
+    e, kind = grid.query([heads, several, context])
+    head, whole, length = grid.raised(0, heads), grid.raised(1, several), grid.raised(2, context)
     seconds = np.exp(e) * (cores.floor + decode_roof(sheet, whole, length, head, element))
     least = whole * length * CACHED * element / (COLD * sheet.memory)
     kind = np.where((seconds < least) | (n < 1), np.maximum(kind, INTERPOLATED), kind)
-    kind = np.where(context < length, np.maximum(kind, EXTRAPOLATED), kind)
     seconds = np.maximum(seconds, least) * np.minimum(n, 1.0)
     return seconds, kind if cores.exact else np.full_like(kind, ESTIMATED)
 

@@ -23,6 +23,8 @@ class Products:
 
     grid: Grid
     floor: float
+    format: str
+    """Whose efficiencies these are."""
     exact: bool
     """Of the format asked for, and of the engine stated."""
 
@@ -73,4 +75,4 @@ def _of(store: Store, file: TableFile, name: str, exact: bool) -> Products:
     seconds = table.times["latency"][chosen]
     floor = float(seconds.min())
     e = np.log(seconds / (floor + roof(store.sheet, FORMATS[name], m, n, k)))
-    return Products(Grid((m, n, k), e), floor, exact and store.own(file))
+    return Products(Grid((m, n, k), e), floor, name, exact and store.own(file))

@@ -64,7 +64,7 @@ class Silicon:
         kv_format_of(kv_format)
         return self._timed(
             lambda *x: attention.prompt_attention(
-                self._computes, self.sheet, *x, float(head_dim), kv_format, float(window)
+                self._computes, self.sheet, *x, dim=float(head_dim), kv_format=kv_format, window=float(window)
             ),
             prompts,
             tokens_per_prompt,
@@ -88,7 +88,7 @@ class Silicon:
         kv_format_of(kv_format)
         return self._timed(
             lambda *x: attention.decode_attention(
-                self._computes, self.sheet, *x, float(head_dim), kv_format, float(window)
+                self._computes, self.sheet, *x, dim=float(head_dim), kv_format=kv_format, window=float(window)
             ),
             sequences,
             context,
@@ -108,7 +108,7 @@ class Silicon:
         """The causal core of latent attention, keys and values expanded; DeepSeek's sizes."""
         kv_format_of(kv_format)
         return self._timed(
-            lambda *x: latent.latent_prompt(self._computes, self.sheet, *x, kv_format),
+            lambda *x: latent.latent_prompt(self._computes, self.sheet, *x, kv_format=kv_format),
             prompts,
             tokens_per_prompt,
             prefix_per_prompt,
@@ -122,7 +122,7 @@ class Silicon:
         """The absorbed core of latent attention; DeepSeek's sizes."""
         kv_format_of(kv_format)
         return self._timed(
-            lambda *x: latent.latent_decode(self._computes, self.sheet, *x, kv_format),
+            lambda *x: latent.latent_decode(self._computes, self.sheet, *x, kv_format=kv_format),
             sequences,
             context,
             heads,
@@ -166,9 +166,7 @@ class Silicon:
 
     def all_reduce(self, ranks: ArrayLike, size: ArrayLike) -> Answer:
         """Sum `size` bytes over GPUs of one node; 0 for one rank."""
-        seconds, kind = self._timed(
-            lambda *x: exchange.all_reduce(self._moves, self.sheet, *x), ranks, size, work=2
-        )
+        seconds, kind = self._timed(lambda *x: exchange.all_reduce(self._moves, self.sheet, *x), ranks, size, work=2)
         alone = np.broadcast_to(np.asarray(ranks, np.float64) <= 1, seconds.shape)
         return np.where(alone, 0.0, seconds), np.where(alone, 0, kind).astype(np.int8)
 
