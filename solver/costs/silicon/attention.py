@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal
 
 import numpy as np
@@ -56,7 +56,8 @@ def _triangle(length: Column, window: float) -> Column:
     if not window:
         return length * (length + 1) / 2
     short = np.minimum(length, window)
-    return short * (short + 1) / 2 + (length - short) * window
+    seen: Column = short * (short + 1) / 2 + (length - short) * window
+    return seen
 
 
 def prompt_roof(
@@ -176,7 +177,7 @@ def _categories(table: Table) -> dict[Category, np.ndarray]:
         compute = table.texts["attn_dtype"][table.codes["attn_dtype"][i]]
         kv = table.texts["kv_cache_dtype"][table.codes["kv_cache_dtype"][i]]
         found[Category(compute, kv, float(dims[i]), float(windows[i]))] = rows
-    return {category: found[category] for category in sorted(found, key=str)}
+    return {category: found[category] for category in sorted(found, key=astuple)}
 
 
 def _grid(sheet: Sheet, table: Table, phase: Phase, of: Category, rows: np.ndarray) -> tuple[Grid, float]:

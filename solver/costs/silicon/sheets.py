@@ -24,8 +24,7 @@ class Sheet:
         """A format that the card lacks runs as the next wider one."""
         plain = card.compute.bf16
         eight = card.compute.fp8 or plain
-        peaks = {"bf16": plain, "fp8": eight, "int8": max(card.compute.int8 or plain, plain)}
-        peaks["fp4"] = card.compute.fp4 or eight
+        peaks = {"bf16": plain, "fp8": eight, "fp4": card.compute.fp4 or eight}
         link, network = card.node_link.bandwidth, card.network_link.bandwidth
         return cls(peaks, card.memory_bandwidth, link, network, card.gpus_per_node)
 

@@ -63,8 +63,8 @@ class Silicon:
         """The causal core; heads of this rank; `window` 0 is full attention."""
         kv_format_of(kv_format)
         return self._timed(
-            lambda *x: attention.prompt_attention(
-                self._computes, self.sheet, *x, dim=float(head_dim), kv_format=kv_format, window=float(window)
+            lambda n, new, prefix, q, kv: attention.prompt_attention(
+                self._computes, self.sheet, n, new, prefix, q, kv, float(head_dim), kv_format, float(window)
             ),
             prompts,
             tokens_per_prompt,
@@ -87,8 +87,8 @@ class Silicon:
         """One token for each of the sequences; `context` includes it."""
         kv_format_of(kv_format)
         return self._timed(
-            lambda *x: attention.decode_attention(
-                self._computes, self.sheet, *x, dim=float(head_dim), kv_format=kv_format, window=float(window)
+            lambda n, seen, q, kv: attention.decode_attention(
+                self._computes, self.sheet, n, seen, q, kv, float(head_dim), kv_format, float(window)
             ),
             sequences,
             context,
@@ -108,7 +108,7 @@ class Silicon:
         """The causal core of latent attention, keys and values expanded; DeepSeek's sizes."""
         kv_format_of(kv_format)
         return self._timed(
-            lambda *x: latent.latent_prompt(self._computes, self.sheet, *x, kv_format=kv_format),
+            lambda n, new, prefix, q: latent.latent_prompt(self._computes, self.sheet, n, new, prefix, q, kv_format),
             prompts,
             tokens_per_prompt,
             prefix_per_prompt,
@@ -122,7 +122,7 @@ class Silicon:
         """The absorbed core of latent attention; DeepSeek's sizes."""
         kv_format_of(kv_format)
         return self._timed(
-            lambda *x: latent.latent_decode(self._computes, self.sheet, *x, kv_format=kv_format),
+            lambda n, seen, q: latent.latent_decode(self._computes, self.sheet, n, seen, q, kv_format),
             sequences,
             context,
             heads,
@@ -166,9 +166,9 @@ class Silicon:
 
     def all_reduce(self, ranks: ArrayLike, size: ArrayLike) -> Answer:
         """Sum `size` bytes over GPUs of one node; 0 for one rank."""
-        seconds, kind = self._timed(lambda *x: exchange.all_reduce(self._moves, self.sheet, *x), ranks, size, work=2)
-        alone = np.broadcast_to(np.asarray(ranks, np.float64) <= 1, seconds.shape)
-        return np.where(alone, 0.0, seconds), np.where(alone, 0, kind).astype(np.int8)
+        return self._timed(
+            lambda *x: exchange.all_reduce(self._moves, self.sheet, *x), ranks, size, work=2, alone=ranks
+        )
 
     def exchange(
         self,
@@ -182,24 +182,29 @@ class Silicon:
     ) -> Answer:
         """Dispatch or combine of DeepEP; 0 for one rank."""
         shape = (float(hidden), float(per_token), float(experts_))
-        seconds, kind = self._timed(
+        return self._timed(
             lambda tokens, n: exchange.exchange(self._moves, self.sheet, tokens, *shape, n, phase, kernel),
             tokens_per_rank,
             ranks,
+            alone=ranks,
         )
-        alone = np.broadcast_to(np.asarray(ranks, np.float64) <= 1, seconds.shape)
-        return np.where(alone, 0.0, seconds), np.where(alone, 0, kind).astype(np.int8)
 
-    def _timed(self, time: Time, *counts: ArrayLike, work: int = 1) -> Answer:
-        """Broadcast, price, and put 0 where one of the first `work` counts is 0."""
-        columns: list[Column] = list(np.broadcast_arrays(*(np.asarray(count, np.float64) for count in counts)))
+    def _timed(self, time: Time, *counts: ArrayLike, work: int = 1, alone: ArrayLike = 2) -> Answer:
+        """Broadcast, price, and put 0 where one of the first `work` counts is 0 or `alone` is 1.
+
+        Where all is 0 the tables are not asked for: a card without an operator may stand where there is none.
+        """
+        columns: list[Column] = list(
+            np.broadcast_arrays(*(np.asarray(count, np.float64) for count in (*counts, alone)))
+        )
         shape = columns[0].shape
-        flat = [np.ascontiguousarray(column).ravel() for column in columns]
-        idle = np.zeros(len(flat[0]), bool)
+        *flat, ranks = [np.ascontiguousarray(column).ravel() for column in columns]
+        idle = ranks <= 1
         for column in flat[:work]:
             idle |= column <= 0
-        flat = [np.where(idle, np.maximum(column, 1.0), column) for column in flat]
-        seconds, kind = time(*flat)
+        if idle.all():
+            return np.zeros(shape), np.zeros(shape, np.int8)
+        seconds, kind = time(*(np.where(idle, np.maximum(column, 1.0), column) for column in flat))
         if self.relative:
             kind = np.full_like(kind, ESTIMATED)
         seconds, kind = np.where(idle, 0.0, seconds), np.where(idle, 0, kind).astype(np.int8)

@@ -1,0 +1,13 @@
+"""Measured operator times a second time: one call at a time, in plain floats (docs/silicon.md)."""
+
+from .attention import GroupedAttention
+from .exchange import Links
+from .experts import Experts
+from .latent import LatentAttention
+from .matrix import Products
+
+__all__ = ["PlainSilicon"]
+
+
+class PlainSilicon(Products, GroupedAttention, LatentAttention, Experts, Links):
+    """The questions of `costs.silicon.Silicon`; shares no code with it."""

@@ -1,0 +1,120 @@
+"""Silicon tables a second time: which file, and its rows as plain numbers (docs/silicon.md, sections 1 and 2)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+PREFERENCE = ("vllm", "trtllm", "sglang")
+FOLDERS = {
+    "h100-sxm": "h100_sxm",
+    "h200-sxm": "h200_sxm",
+    "b200-sxm": "b200_sxm",
+    "b300-sxm": "b300_sxm",
+    "gb200-nvl72": "gb200",
+    "gb300-nvl72": "gb300",
+    "a100-sxm-80gb": "a100_sxm",
+    "l40s": "l40s",
+    "rtx-pro-6000-server": "rtx_pro_6000_server",
+    "arc-pro-b60": "b60",
+}
+STAND_INS = {
+    "a100-sxm-40gb": ("a100-sxm-80gb", "a100-sxm-80gb"),
+    "a100-pcie-80gb": ("a100-sxm-80gb", "l40s"),
+    "a30": ("a100-sxm-80gb", "l40s"),
+    "h100-pcie": ("h100-sxm", "l40s"),
+    "h100-nvl": ("h100-sxm", "h100-sxm"),
+    "h800-sxm": ("h100-sxm", "h100-sxm"),
+    "gh200-96gb": ("h100-sxm", "h100-sxm"),
+    "l4": ("l40s", "l40s"),
+    "rtx-pro-6000-workstation": ("rtx-pro-6000-server", "rtx-pro-6000-server"),
+}
+"""Card -> (whose computing, whose links)."""
+
+UNREAD = {"framework", "version", "device", "beam_width", "backend", "implementation"}
+
+Row = dict[str, Any]
+
+
+def root_of(folder: Path | None) -> Path:
+    """The folder with a folder for each card."""
+    if folder is not None:
+        return folder
+    if named := os.environ.get("SHARDWISE_SILICON"):
+        return Path(named)
+    found = find_spec("aiconfigurator_core")
+    if found is None or not found.submodule_search_locations:
+        raise LookupError("no silicon tables")
+    return Path(found.submodule_search_locations[0]) / "systems" / "data"
+
+
+@dataclass(frozen=True)
+class File:
+    """One table file and the engine it is of."""
+
+    path: Path
+    engine: str
+
+    def rows(self) -> list[Row]:
+        """Every row as a mapping of plain values; a window that is not stated is none."""
+        table = import_module("pyarrow.parquet").read_table(self.path)
+        names = [name for name in table.column_names if name not in UNREAD]
+        same: dict[Any, Any] = {}  # equal texts and numbers are one object: a row takes a third of the memory
+        columns = [[same.setdefault(value, value) for value in table[name].to_pylist()] for name in names]
+        return [{"window_size": 0, **dict(zip(names, row, strict=True))} for row in zip(*columns, strict=True)]
+
+
+class Shelf:
+    """The tables of one card, in one engine's order."""
+
+    def __init__(self, root: Path, card: str, engine: str | None) -> None:
+        self.card, self.engine = card, engine
+        mapped = root / FOLDERS.get(card, card)
+        self._folder = mapped if mapped.is_dir() else root / card
+        self._rows: dict[Path, list[Row]] = {}
+
+    def rows(self, file: File) -> list[Row]:
+        """The rows of a file, read once."""
+        if file.path not in self._rows:
+            self._rows[file.path] = file.rows()
+        return self._rows[file.path]
+
+    def own(self, file: File) -> bool:
+        """Whether no engine was stated or it is this one."""
+        return self.engine is None or self.engine == file.engine
+
+    def each(self, operator: str, table: str) -> Iterator[File]:
+        """One file for each engine that has the table, the stated engine first."""
+        for engine in sorted(PREFERENCE, key=lambda name: (name != self.engine, PREFERENCE.index(name))):
+            files = self.all_versions(operator, table, engine)
+            lengths = [import_module("pyarrow.parquet").read_metadata(file.path).num_rows for file in files]
+            for file, length in zip(files, lengths, strict=True):
+                if 2 * length >= max(lengths):
+                    yield file
+                    break
+
+    def first(self, operator: str, table: str) -> File:
+        """The first of them."""
+        for file in self.each(operator, table):
+            return file
+        raise LookupError(f"no {table} of {self.card}")
+
+    def all_versions(self, operator: str, table: str, engine: str) -> list[File]:
+        """Every version of one engine's table, newest first."""
+        base = self._folder / operator / engine
+        names = [entry.name for entry in base.iterdir()] if base.is_dir() else []
+        paths = [base / name / f"{table}_perf.parquet" for name in sorted(names, key=_age, reverse=True)]
+        return [File(path, engine) for path in paths if path.is_file()]
+
+
+def _age(version: str) -> list[tuple[float, int]]:
+    """rc1 < the release < post1 < a further number."""
+    words = re.findall("[0-9]+|[a-z]+", version.lower())
+    key = [(1.0, int(word)) if word[0].isdigit() else (2.0 if word == "post" else -1.0, 0) for word in words]
+    return [*key, (0.0, 0)]
