@@ -126,7 +126,7 @@ class Scenario(Model):
         if isinstance(hardware, dict):
             hardware = {"memory_utilization": profile.memory_utilization, **hardware}
         if isinstance(latencies, dict):
-            latencies = {"startup": f"{profile.startup} s", **latencies}
+            latencies = {"startup": f"{profile.startup} s", "wait_steps": profile.wait_steps, **latencies}
         return {**data, "engine": profile, "hardware": hardware, "latencies": latencies}
 
     @field_validator("engine", mode="before")

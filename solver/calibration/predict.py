@@ -15,7 +15,7 @@ from ..costs.setting import setting
 from .cases import Case, Unpriced
 
 MOST_IN_FLIGHT = 2048
-"""Sequences that an engine takes at once where all requests are queued (the largest batch the sources' engines are set to)."""
+"""Sequences that an engine takes at once where all requests are queued: the largest batch the sources set."""
 _STEPS = 24
 
 

@@ -17,7 +17,8 @@ from ...models.rules import Role
 from ...models.strategy import DEGREES
 from .cut import CutStages
 from .engines import QUANTILES, EngineGrid, EnginePrices, joined, priced_blocks
-from .forward import Pass, Timed, layer_times
+from .forward import Timed, layer_times
+from .passes import Pass
 from .grid import Integers
 from .memory import MemoryParts
 from .mixed_ideal import MixedIdeal

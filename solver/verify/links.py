@@ -53,6 +53,15 @@ class Links:
     def _dispatch_bytes(self) -> float:
         return 1.0 if self.shapes.expert_format == "fp8" else self.shapes.activation_bytes
 
+    def experts(self, tokens: float, group_tokens: float) -> float:
+        """What brings tokens to their experts and back: `tokens` of one rank, `group_tokens` of the stage group."""
+        cut, shapes = self.cut, self.shapes
+        held = group_tokens * shapes.hidden * shapes.activation_bytes
+        summed = self.all_reduce(held, cut.group, cut.crosses(cut.group))
+        if cut.context * cut.data == 1:  # every rank holds the same tokens
+            return summed
+        return min(summed, self.expert_exchange(tokens) + self.expert_tensor(group_tokens))
+
     def expert_exchange(self, tokens: float) -> float:
         """Dispatch and combine of an expert layer, for the tokens of one rank."""
         ranks, nodes, visits = self.cut.expert, self.cut.expert_nodes, self.shapes.per_token
