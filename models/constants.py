@@ -69,6 +69,8 @@ class Latencies(Model):
     exchange: Seconds = Field(default=35e-6, description="per dispatch or combine over 8 ranks; grows as below")
     exchange_growth: float = Field(default=0.2, ge=0, le=2, description="exponent of (ranks / 8)")
     iteration: Seconds = Field(default=0.05e-3, description="host time per forward pass and pipeline stage")
+    sequence: Seconds = Field(default=5e-6, description="per sequence that needs logits: sampling and the host's work")
+    send_token: Seconds = Field(default=16e-6, description="per token that a pipeline stage hands on, beside its bytes")
     eager_layer: Seconds = Field(default=0.158e-3, description="per layer of a pass that carries prompt tokens")
     startup: Seconds = Field(default=15e-3, description="request handling before the first pass")
     prompt_token: Seconds = Field(default=4e-6, description="more of it, per prompt token")

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from . import catalog, counts
 from .base import Model, Positive
 from .constants import Efficiency, Latencies, Reserves
+from .engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from .engine_profile import EngineProfile
 from .errors import InputError
 from .hardware import Hardware
@@ -126,7 +127,9 @@ class Scenario(Model):
         if isinstance(hardware, dict):
             hardware = {"memory_utilization": profile.memory_utilization, **hardware}
         if isinstance(latencies, dict):
-            latencies = {"startup": f"{profile.startup} s", "wait_steps": profile.wait_steps, **latencies}
+            brought = {name: getattr(profile, name) for name in ENGINE_CONSTANTS}
+            units = {name: f"{value} s" if name != "wait_steps" else value for name, value in brought.items()}
+            latencies = {**units, **latencies}
         return {**data, "engine": profile, "hardware": hardware, "latencies": latencies}
 
     @field_validator("engine", mode="before")

@@ -100,4 +100,4 @@ def _head(rows: Rows, logits: Column, times: OperatorTimes) -> Column:
     if not s.vocabulary:
         return np.zeros(len(rows))
     width = s.vocabulary / rows.tensor
-    return times.matrices("plain", logits, width, ((s.hidden, width),))
+    return times.matrices("plain", logits, width, ((s.hidden, width),)) + logits * s.latencies.sequence

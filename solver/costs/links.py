@@ -101,4 +101,5 @@ def bridge_send(first: Setting, second: Setting, tokens: Column) -> Column:
 
 def _send(s: Setting, tokens: Column, bandwidth: Column | float, latency: Column | float) -> Column:
     size = tokens * s.hidden * s.plain_bytes
-    return (1 - s.efficiency.overlap) * size / (bandwidth * s.efficiency.link) + latency
+    moving = (1 - s.efficiency.overlap) * size / (bandwidth * s.efficiency.link)
+    return moving + tokens * s.latencies.send_token + latency

@@ -145,7 +145,7 @@ def _too_little_time(s: Setting) -> Iterator[Contradiction]:
     """Times below what launches and start-up take before any work is done."""
     lat, wanted = s.latencies, s.scenario.requirements
     layers, expert_layers = len(s.layer_kinds), sum(s.kinds[kind].expert for kind in s.layer_kinds)
-    step = layers * lat.layer + expert_layers * lat.expert_layer + lat.iteration
+    step = s.launches * (layers * lat.layer + expert_layers * lat.expert_layer) + lat.iteration
     first = lat.startup + step + layers * lat.eager_layer
     launches = f"launching {layers} layers"
     if wanted.tpot is not None and s.scenario.workload.decodes and step > wanted.tpot:

@@ -161,7 +161,8 @@ class Forward:
         columns = shapes.vocabulary / cut.tensor
         weights = shapes.hidden * columns
         head = self._linear(load.logits, weights, shapes.activation_bytes, self.half_rate, columns)
-        return self.latencies.iteration + head
+        each = self.latencies.sequence if shapes.vocabulary else 0.0
+        return self.latencies.iteration + head + load.logits * each
 
     def layers(self, load: Load) -> list[float]:
         """Every layer of the model, first to last."""

@@ -108,4 +108,5 @@ class Links:
             crosses = self.cut.boundary_crosses(stage)
             link, rate = self._link(crosses), self.rate(crosses, 2)
         size = tokens * self.shapes.hidden * self.shapes.activation_bytes
-        return self.visible * size / (rate * self.efficiency.link) + link.latency
+        seconds = self.visible * size / (rate * self.efficiency.link)
+        return seconds + tokens * self.latencies.send_token + link.latency
