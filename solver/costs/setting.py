@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ...models import Efficiency, Latencies, Lengths, Link, Precision, Scenario
 from ...models import counts as shapes
@@ -120,8 +121,8 @@ def setting(scenario: Scenario) -> Setting:
         dispatch_bytes=1.0 if experts_in_8_bit else precision.activation_bytes,
         block_parts=_block_parts(precision),
         launches=card.launches,
-        rate_weights=card.compute.rate(precision.compute_format("weights", card)),
-        rate_experts=card.compute.rate(precision.compute_format("experts", card)),
+        rate_weights=_rate(scenario, "weights"),
+        rate_experts=_rate(scenario, "experts"),
         rate_plain=card.compute.bf16,
         memory_bandwidth=card.memory_bandwidth,
         node=scenario.hardware.node_size,
@@ -131,6 +132,13 @@ def setting(scenario: Scenario) -> Setting:
         efficiency=scenario.efficiency,
         latencies=scenario.latencies,
     )
+
+
+def _rate(scenario: Scenario, part: Literal["weights", "experts"]) -> float:
+    """FLOP/s that the card's unit for a part would reach at its peak, 4-bit units at their share of it."""
+    card = scenario.hardware.accelerator
+    number = scenario.precision.compute_format(part, card)
+    return card.compute.rate(number) * (scenario.efficiency.fp4 if number == "fp4" else 1.0)
 
 
 def _block_parts(precision: Precision) -> frozenset[str]:

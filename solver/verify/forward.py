@@ -50,7 +50,8 @@ class Forward:
         card = deployment.scenario.hardware.accelerator
         narrow = card.compute.fp8 if card.compute.fp4 else None  # mxfp4 against 8-bit activations
         compute = card.compute
-        rates = {"fp8": compute.fp8, "int8": compute.int8, "nvfp4": compute.fp4, "mxfp4": narrow}
+        four = compute.fp4 and compute.fp4 * deployment.scenario.efficiency.fp4
+        rates = {"fp8": compute.fp8, "int8": compute.int8, "nvfp4": four, "mxfp4": narrow}
         self.half_rate = card.compute.bf16
         self.weight_rate = rates.get(deployment.shapes.weight_format) or self.half_rate
         self.expert_rate = rates.get(deployment.shapes.expert_format) or self.half_rate
