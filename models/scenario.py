@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from . import catalog, counts
+from .bands import Bands
 from .base import Model, Positive
 from .constants import Efficiency, Latencies, Reserves
 from .engine_profile import CONSTANTS as ENGINE_CONSTANTS
@@ -110,6 +111,7 @@ class Scenario(Model):
     efficiency: Efficiency = Field(default=Efficiency(), description="shares of the peaks that operators reach")
     latencies: Latencies = Field(default=Latencies(), description="fixed times; `none` for a pure roofline")
     reserves: Reserves = Field(default=Reserves(), description="memory beside weights and KV cache")
+    bands: Bands = Field(default=Bands(), description="how far measurements lie from the predictions")
 
     @model_validator(mode="before")
     @classmethod

@@ -160,7 +160,7 @@ def _figure(one: Measurement, case: Case, prediction: Prediction) -> float:
 
 def fit(problem: Problem, names: Sequence[Name] = NAMES) -> Fitted:
     """Fit what the data identify, starting from the constants in force."""
-    from scipy.optimize import least_squares
+    from scipy.optimize import least_squares  # type: ignore[import-untyped]
 
     left_alone: dict[Name, str] = {}
     values = {name: problem.start(name) for name in names}
