@@ -81,6 +81,12 @@ class Latencies(Model):
         le=1e3,
         description="iterations of the running batch that a new request waits for, before and after its prompt",
     )
+    pace: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        description="all of a pass's layers and its head take this many times as long: an engine build on a card",
+    )
     token_traffic: float = Field(
         default=2.8,
         ge=0,
@@ -94,7 +100,8 @@ class Latencies(Model):
         if data != "none":
             return data
         bare = ("all_reduce_growth", "exchange_growth", "token_traffic", "wait_steps")
-        return {name: 0 if name in bare else "0 s" for name in cls.model_fields}
+        plain = {"pace": 1.0, **dict.fromkeys(bare, 0)}
+        return {name: plain.get(name, "0 s") for name in cls.model_fields}
 
 
 class Reserves(Model):

@@ -23,6 +23,7 @@ Name = tuple[str, str]
 """(group, constant)."""
 
 NAMES: tuple[Name, ...] = (
+    ("latencies", "pace"),
     ("efficiency", "mfu"),
     ("efficiency", "bandwidth"),
     ("efficiency", "expert_mfu"),
@@ -50,7 +51,7 @@ SCALE = 0.12
 """Residuals beyond this weigh less and less (soft L1): published measurements repeat to about 1.17."""
 WEIGHTS = {"tpot": 1.0, "throughput": 1.0, "ttft": 0.5}
 """TTFT repeats only to about 1.3."""
-FEWEST = 6
+FEWEST = 2
 """Setups below which nothing is fitted."""
 _STEP = 0.02
 
@@ -176,10 +177,8 @@ def fit(problem: Problem, names: Sequence[Name] = NAMES) -> Fitted:
     if not chosen:
         raise InputError("the measurements identify none of the constants", help="measure more loads and layouts")
     anchor = np.log([values[name] for name in chosen])
-    bounds = [(np.log(value / 30), np.log(1.0 if name[0] == "efficiency" else value * 30)) for name, value in
-              ((name, values[name]) for name in chosen)]  # fmt: skip
-    upper = np.array([max(high, start + 1e-6) for (_, high), start in zip(bounds, anchor, strict=True)])
-    lower = np.array([low for low, _ in bounds])
+    ends = [1.0 if group == "efficiency" else values[group, name] * 30 for group, name in chosen]
+    lower, upper = anchor - np.log(30), np.maximum(np.log(ends), anchor + 1e-6)
 
     def named(point: Vector) -> dict[Name, float]:
         return {name: float(np.exp(value)) for name, value in zip(chosen, point, strict=True)}
@@ -203,7 +202,7 @@ def fit(problem: Problem, names: Sequence[Name] = NAMES) -> Fitted:
         rows=[row.measured for row in problem.rows],
         before=before,
         after=after,
-        held_out=_held_out(problem, jacobian, after, found.x - anchor, keys),
+        held_out=_held_out(problem, jacobian, after, found.x - anchor, (lower - anchor, upper - anchor), keys),
         groups=len(set(keys)),
     )
 
@@ -252,9 +251,12 @@ def _identified(
     return [names[column] for column in columns], left_alone
 
 
-def _held_out(problem: Problem, jacobian: Vector, residuals: Vector, moved: Vector, keys: list[str]) -> Vector:
+def _held_out(
+    problem: Problem, jacobian: Vector, residuals: Vector, moved: Vector, limits: tuple[Vector, Vector], keys: list[str]
+) -> Vector:
     """Residuals of each group with constants fitted to the other groups: one Gauss–Newton step from the whole fit."""
     weights, _ = _information(problem, jacobian, residuals)
+    low, high = limits
     found, groups = residuals.copy(), np.array(keys)
     prior = np.eye(jacobian.shape[1]) / PRIOR**2
     for group in sorted(set(keys)):
@@ -264,5 +266,6 @@ def _held_out(problem: Problem, jacobian: Vector, residuals: Vector, moved: Vect
         kept = np.where(out, 0.0, weights)
         normal = jacobian.T @ (kept[:, None] * jacobian) + prior
         step = np.linalg.solve(normal, -(jacobian.T @ (kept * residuals)) - prior @ moved)
+        step = np.clip(moved + step, low, high) - moved
         found[out] = residuals[out] + jacobian[out] @ step
     return found

@@ -10,6 +10,7 @@ import typer
 
 from . import output
 from .on_many import many_app
+from .on_measurements import measurements_app
 from .on_plans import known_engine, plans_app
 from .options import KnowledgePaths, duration, share
 
@@ -31,6 +32,7 @@ catalog_app = typer.Typer(
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(plans_app)
 app.add_typer(many_app)
+app.add_typer(measurements_app)
 
 ScenarioPath = Annotated[Path, typer.Argument(help="A scenario file (YAML, JSON or Markdown).", show_default=False)]
 

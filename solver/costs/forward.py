@@ -67,7 +67,8 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     for expert in {kind.expert for kind in s.kinds}:
         block[expert] = _experts(rows, tokens, times) if expert else _dense(rows, tokens, times) + reduce
     layers = np.array([shared + attention[kind.sliding] + block[kind.expert] for kind in s.kinds])
-    return LayerTimes(layers, _head(rows, work.logits, times), tokens)
+    pace = s.latencies.pace
+    return LayerTimes(pace * layers, pace * _head(rows, work.logits, times), tokens)
 
 
 def _dense(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:

@@ -66,7 +66,9 @@ class Roofline:
 
     def matrices(self, part: Part, tokens: Column, width: Column | float, shapes: Shapes) -> Column:
         """See OperatorTimes. `part` names the number format and the efficiencies."""
-        weights = sum((inputs * outputs for inputs, outputs in shapes), start=np.zeros(len(tokens)))
+        weights: Column = np.zeros(len(tokens))
+        for inputs, outputs in shapes:
+            weights = weights + inputs * outputs
         half = self._s.efficiency.half_rows
         each = self._matrix(2 * tokens * weights, weights * self._bytes[part], part, tokens, half, width)
         if part in self._s.block_parts:

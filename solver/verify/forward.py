@@ -163,12 +163,12 @@ class Forward:
         weights = shapes.hidden * columns
         head = self._linear(load.logits, weights, shapes.activation_bytes, self.half_rate, columns)
         each = self.latencies.sequence if shapes.vocabulary else 0.0
-        return self.latencies.iteration + head + load.logits * each
+        return self.latencies.iteration + self.latencies.pace * (head + load.logits * each)
 
     def layers(self, load: Load) -> list[float]:
         """Every layer of the model, first to last."""
-        kinds = set(self.shapes.layers)
-        time = {kind: sum(share * self.layer(part, kind) for share, part in _parts(load)) for kind in kinds}
+        kinds, pace = set(self.shapes.layers), self.latencies.pace
+        time = {kind: pace * sum(share * self.layer(part, kind) for share, part in _parts(load)) for kind in kinds}
         return [time[kind] for kind in self.shapes.layers]
 
     def stages(self, load: Load) -> list[float]:
