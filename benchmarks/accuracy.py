@@ -1,4 +1,4 @@
-"""Predictions beside a file of measurements: `python -m benchmarks.accuracy FILE [--json]`.
+"""Predictions beside a file of measurements: `python -m benchmarks.accuracy FILE [--json] [--plot PNG]`.
 
 docs/accuracy.md tells the protocol. Shares are fractions: 0.12 is 12 %.
 """
@@ -139,12 +139,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("file", type=Path, help="measurements, a .csv with the columns of docs/calibration.md")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--plot", type=Path, help="also draw predicted against measured, a PNG (needs matplotlib)")
     options = parser.parse_args(arguments)
     try:
         sound, doubtful, left_out = measured(options.file)
     except InputError as error:
         sys.exit(str(error))
     scored, apart = compare(sound), compare(doubtful)
+    if options.plot is not None:
+        from .accuracy_plot import draw
+
+        draw(scored.rows, options.plot)
     if options.json:
         print(json.dumps(as_json(scored, apart, left_out), indent=2))
     else:

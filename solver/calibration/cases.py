@@ -42,13 +42,17 @@ def case_of(setup: Setup, constants: Constants | None = None) -> Case:
     raw = catalog.language_model(model)
     strategy, engines = _layout(setup, "experts" in raw)
     engine = setup.engine
+    constants = dict(constants or {})
+    if setup.load in ("static_batch", "offline_max"):  # no server, no client: nothing is handled before the first pass
+        bare = {"startup": "0 s", "prompt_token": "0 s", "wait_steps": 0}
+        constants["latencies"] = {**constants.get("latencies", {}), **bare}
     data = {
         "hardware": {"accelerator": card, "gpus": setup.gpus},
         "model": model,
         "precision": precision_of(setup, raw, catalog.accelerator(card)),
         "workload": _workload(setup),
         "engine": engine or "generic",
-        **{group: dict(values) for group, values in (constants or {}).items()},
+        **{group: dict(values) for group, values in constants.items()},
     }
     try:
         scenario = Scenario.model_validate(data)
@@ -108,8 +112,8 @@ def _workload(setup: Setup) -> dict[str, Any]:
 def precision_of(setup: Setup, model: dict[str, Any], card: dict[str, Any]) -> dict[str, Any]:
     """Formats from the words of a source.
 
-    Where KV precision is not recorded: 8 bit under TensorRT-LLM's quantised checkpoints, which carry its scales, else 16.
-    Mixtures of experts quantised to 4 bit keep attention in 16 bit, Qwen3's do not (the checkpoints' own configurations).
+    Where KV precision is not recorded: 8 bit under TensorRT-LLM's quantised checkpoints, which carry its scales, else
+    16. Mixtures of experts quantised to 4 bit keep attention in 16 bit, Qwen3's do not (the checkpoints' own files).
     """
     said = setup.precision.lower()
     experts = "experts" in model

@@ -38,15 +38,10 @@ def compare(measurements: Iterable[Measurement], constants: Constants | None = N
         if isinstance(known, str):
             found.skipped[known] += 1
             continue
-        value = _figure(one, *known)
+        case, prediction = known
+        value = prediction.figure(one.quantity, one.counts, case)
         if value is None:
             found.skipped[f"no {one.quantity} under this load"] += 1
         else:
             found.rows.append(Compared(one, value))
     return found
-
-
-def _figure(one: Measurement, case: Case, prediction: Prediction) -> float | None:
-    if one.quantity == "throughput":
-        return prediction.throughput(case, one.counts)
-    return prediction.ttft if one.quantity == "ttft" else prediction.tpot

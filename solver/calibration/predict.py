@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...models.measurement import Quantity
 from ...models.strategy import DEGREES
 from ..costs import price
 from ..costs.engines import EngineGrid, EnginePrices, price_engines
@@ -15,7 +16,7 @@ from ..costs.setting import setting
 from .cases import Case, Unpriced
 
 MOST_IN_FLIGHT = 2048
-"""Sequences that an engine takes at once where all requests are queued (the largest batch the sources' engines are set to)."""
+"""Sequences that an engine takes at once where all requests are queued: the largest batch the sources set."""
 _STEPS = 24
 
 
@@ -27,7 +28,13 @@ class Prediction:
     tpot: float | None
     requests_rate: float
 
-    def throughput(self, case: Case, counts: str) -> float:
+    def figure(self, quantity: Quantity, counts: str, case: Case) -> float | None:
+        """What a measurement of this kind should show."""
+        if quantity == "throughput":
+            return self._throughput(case, counts)
+        return self.ttft if quantity == "ttft" else self.tpot
+
+    def _throughput(self, case: Case, counts: str) -> float:
         """Output tokens, all tokens or requests per second."""
         work = case.scenario.workload
         if counts == "requests":

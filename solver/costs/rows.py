@@ -118,6 +118,24 @@ class Rows:
         return 2 * self.kv_heads * self.setting.head_dim * element_bytes
 
     @cached_property
+    def attention_shapes(self) -> list[tuple[Column | float, Column | float]]:
+        """(inputs, outputs) of attention's matrices on one rank; they sum to `attention_matrices`."""
+        s, latent = self.setting, self.setting.scenario.model.attention.latent
+        heads = s.heads / self.tensor
+        if latent is None:
+            return [
+                (s.hidden, heads * s.head_dim + 2 * self.kv_heads * s.head_dim),
+                (heads * s.head_dim, s.hidden),
+            ]
+        down = latent.kv_rank + latent.rope_dim + (latent.query_rank or 0)
+        return [
+            (s.hidden, down),
+            (latent.query_rank or s.hidden, heads * s.key_dim),
+            (latent.kv_rank, heads * (latent.nope_dim + latent.value_dim)),
+            (heads * latent.value_dim, s.hidden),
+        ]
+
+    @cached_property
     def attention_matrices(self) -> Column:
         """A_r: attention weights of one layer on one rank."""
         a = self.setting.attention

@@ -93,7 +93,7 @@ def compute_seconds(s: Setting) -> float:
     dense = layers * s.attention.matrices + (layers - expert_layers) * s.dense_weights
     shared, routed = expert_layers * s.shared_weights, expert_layers * s.per_token * s.expert_weights
     e = s.efficiency
-    return (
+    return s.latencies.pace * (
         2 * dense / (s.rate_weights * e.mfu)
         + 2 * shared / (s.rate_experts * e.mfu)
         + 2 * routed / (s.rate_experts * e.expert_mfu)
@@ -104,7 +104,7 @@ def attention_seconds(s: Setting) -> float:
     """Seconds of one GPU for the attention core of one prompt in all layers."""
     flops = 2 * s.heads * s.score_width * s.prompt.mean_square / 2
     full = sum(not s.kinds[kind].sliding for kind in s.layer_kinds)
-    return full * flops / (s.rate_plain * s.efficiency.attention_mfu)
+    return s.latencies.pace * full * flops / (s.rate_plain * s.efficiency.attention_mfu)
 
 
 def _too_much_compute(s: Setting) -> Iterator[Contradiction]:
@@ -145,8 +145,8 @@ def _too_little_time(s: Setting) -> Iterator[Contradiction]:
     """Times below what launches and start-up take before any work is done."""
     lat, wanted = s.latencies, s.scenario.requirements
     layers, expert_layers = len(s.layer_kinds), sum(s.kinds[kind].expert for kind in s.layer_kinds)
-    step = layers * lat.layer + expert_layers * lat.expert_layer + lat.iteration
-    first = lat.startup + step + layers * lat.eager_layer
+    step = lat.pace * s.launches * (layers * lat.layer + expert_layers * lat.expert_layer) + lat.iteration
+    first = lat.startup + step + lat.pace * layers * lat.eager_layer
     launches = f"launching {layers} layers"
     if wanted.tpot is not None and s.scenario.workload.decodes and step > wanted.tpot:
         words = f"{launches} alone takes {show_seconds(step)} in every pass"
