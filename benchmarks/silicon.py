@@ -9,14 +9,14 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from shardwise.models import catalog
 from shardwise.models.errors import InputError
 from shardwise.models.hardware import Accelerator
-from shardwise.solver.costs.silicon import Silicon, attention, exchange, experts, latent, matrix
+from shardwise.solver.costs.silicon import Silicon, attention, collectives, exchange, experts, latent, matrix
 from shardwise.solver.costs.silicon.grids import NEIGHBOURS, Grid
 from shardwise.solver.costs.silicon.sheets import FORMATS
 
@@ -104,10 +104,13 @@ def lines(silicon: Silicon) -> Iterator[Line]:
             what = f"experts {name}" + (", rank of an exchange" if exchanged else ", all tokens on all ranks")
             yield what, "its model shape", without_shape(mixtures.grid, model)
             yield what, "its tokens", without_axes(mixtures.grid, 0)
-    reduces = tried(lambda: exchange._reduces(moves))
-    if reduces is not None:
-        yield "all-reduce", "its size", without_axes(reduces.grid, 1)
-        yield "all-reduce", "4 ranks, from 2 and 8", without_axes(reduces.grid, 0)
+    built = {"all-reduce": tried(lambda: collectives._of_engine(moves))}
+    for name in get_args(collectives.Operation):
+        built[f"NCCL {name}"] = tried(lambda name=name: collectives._of_library(moves, name))
+    for title, found in built.items():
+        if found is not None:
+            yield title, "its size", without_axes(found.grid, 1)
+            yield title, "4 ranks, from 2 and 8", without_axes(found.grid, 0)
     for kernel in ("low_latency", "normal"):
         for phase in ("dispatch", "combine"):
             made = tried(lambda kernel=kernel, phase=phase: exchange._exchange(moves, kernel, phase))

@@ -1,4 +1,4 @@
-"""What ranks exchange: all-reduce inside a node, expert dispatch and combine (docs/silicon.md, Communication)."""
+"""Tokens on their way to experts and back, by DeepEP (docs/silicon.md, Communication)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from .grids import ESTIMATED, EXTRAPOLATED, Answer, Column, Grid
+from .grids import EXTRAPOLATED, Answer, Column, Grid
 from .sheets import Sheet
 from .store import Store
 
-ELEMENT = 2.0
-"""Bytes of an element of the all-reduce tables."""
 Phase = Literal["dispatch", "combine"]
 Kernel = Literal["low_latency", "normal"]
 TABLES = {
@@ -35,42 +33,6 @@ class Exchange:
 
     grid: Grid
     floor: float
-    exact: bool = True
-
-
-def reduce_roof(s: Sheet, ranks: Column, size: Column) -> Column:
-    """Seconds by the data sheet: a ring."""
-    return 2 * (ranks - 1) / ranks * size / s.link
-
-
-def all_reduce(store: Store, sheet: Sheet, ranks: Column, size: Column) -> Answer:
-    """Seconds to sum `size` bytes over `ranks` GPUs of a node, from a CUDA graph."""
-    reduces = store.once(("custom_allreduce",), lambda: _reduces(store))
-    grid = reduces.grid
-    held = np.maximum(ranks, 2.0)
-    e, kind = grid.query([held, size])
-    largest = grid.axes[0][-1]
-    floor = reduces.floor * np.sqrt(np.maximum(held / largest, 1.0))
-    seconds = np.exp(e) * (floor + reduce_roof(sheet, held, grid.raised(1, size)))
-    return seconds, kind if reduces.exact else np.full_like(kind, ESTIMATED)
-
-
-def _reduces(store: Store) -> Exchange:
-    file = store.first("comm", "custom_allreduce")
-    table = store.read(file, "custom_allreduce")
-    eager = [i for i, source in enumerate(table.texts["kernel_source"]) if source.endswith("eager")]
-    chosen = ~np.isin(table.codes["kernel_source"], eager)
-    chosen |= not chosen.any()  # an engine that never captures graphs
-    ranks, size = table.numbers["num_gpus"][chosen], table.numbers["message_size"][chosen] * ELEMENT
-    seconds = table.times["latency"][chosen].copy()
-    for n in np.unique(ranks):  # a larger message is never faster: spikes go
-        rows = np.flatnonzero(ranks == n)
-        rows = rows[np.lexsort((seconds[rows], size[rows]))]
-        seconds[rows] = np.minimum.accumulate(seconds[rows][::-1])[::-1]
-    floor = float(seconds.min())
-    e = np.log(seconds / (floor + reduce_roof(store.sheet, ranks, size)))
-    store.served("all_reduce", file)
-    return Exchange(Grid((ranks, size), e), floor, store.own(file))
 
 
 def exchange_roof(

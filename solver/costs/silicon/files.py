@@ -33,15 +33,20 @@ CARDS = {
 RELATIVES = {
     "a100-sxm-40gb": ("a100-sxm-80gb", "a100-sxm-80gb"),
     "a100-pcie-80gb": ("a100-sxm-80gb", "l40s"),
+    "a10": ("l40s", "l40s"),
     "a30": ("a100-sxm-80gb", "l40s"),
+    "h20": ("h200-sxm", "h200-sxm"),
     "h100-pcie": ("h100-sxm", "l40s"),
     "h100-nvl": ("h100-sxm", "h100-sxm"),
     "h800-sxm": ("h100-sxm", "h100-sxm"),
     "gh200-96gb": ("h100-sxm", "h100-sxm"),
     "l4": ("l40s", "l40s"),
+    "l20": ("l40s", "l40s"),
+    "rtx-4090": ("l40s", "l40s"),
+    "rtx-5090": ("rtx-pro-6000-server", "rtx-pro-6000-server"),
     "rtx-pro-6000-workstation": ("rtx-pro-6000-server", "rtx-pro-6000-server"),
 }
-"""Catalog id -> (card of the same generation whose efficiencies stand in, the one for what goes over links)."""
+"""Catalog id -> (card of the nearest build whose efficiencies stand in, the one for what goes over links)."""
 LARGEST_SHARE = 0.5
 """A version counts if its table has at least this share of the rows of the largest; smaller ones are single models."""
 
@@ -69,6 +74,11 @@ def tables_folder(folder: Path | None = None) -> Path:
             return data
     help = f"pip install 'shardwise[silicon]', or set {VARIABLE} to a folder of tables"
     raise InputError("measured operator times are asked for, and no silicon tables are installed", help=help)
+
+
+def has_tables(card: Path) -> bool:
+    """Whether a card's folder holds any table; the package has empty ones for cards that nobody measured."""
+    return any(card.glob("*/*/*/*_perf.parquet"))
 
 
 def card_folder(root: Path, card: str) -> Path:

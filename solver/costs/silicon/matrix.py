@@ -50,15 +50,17 @@ def matrix(store: Store, sheet: Sheet, name: str, rows: Column, inputs: Column, 
 
 def _products(store: Store, name: str) -> Products:
     for near in (name, *FORMATS[name].nearest):
-        measured = [file for file in store.files("gemm", "gemm") if _has(store, file, near)]
-        if not measured:
+        measured = (file for file in store.files("gemm", "gemm") if _has(store, file, near))
+        file = next(measured, None)
+        if file is None:
             continue
-        file = measured[0]
         products = _of(store, file, near, near == name)
         if products.floor > LAUNCHED_S:
-            others = [(_of(store, other, near, False), other) for other in measured[1:]]
-            better = [pair for pair in others if pair[0].floor < products.floor / 3]
-            products, file = better[0] if better else (products, file)
+            for other in measured:
+                captured = _of(store, other, near, False)
+                if captured.floor < products.floor / 3:
+                    products, file = captured, other
+                    break
         store.served(f"matrix {name}", file)
         return products
     raise store.missing("gemm", "gemm")

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from ....models import catalog
 from ....models.hardware import Accelerator
-from . import attention, exchange, experts, latent, matrix
-from .files import RELATIVES, tables_folder
+from . import attention, collectives, exchange, experts, latent, matrix
+from .files import RELATIVES, has_tables, tables_folder
 from .grids import ESTIMATED, Answer, Column
 from .sheets import Sheet, format_of, kv_format_of
 from .store import Store
@@ -33,7 +33,7 @@ class Silicon:
         self.relative: str | None = None
         """The card whose efficiencies stand in, if this one was not measured."""
         computes = moves = card.id
-        if card.id in RELATIVES and not (root / card.id).is_dir():
+        if card.id in RELATIVES and not has_tables(root / card.id):
             computes, moves = RELATIVES[card.id]
             self.relative = computes
         self._computes = self._store(root, computes, card, engine)
@@ -165,10 +165,25 @@ class Silicon:
         )
 
     def all_reduce(self, ranks: ArrayLike, size: ArrayLike) -> Answer:
-        """Sum `size` bytes over GPUs of one node; 0 for one rank."""
+        """Sum `size` bytes over GPUs of one node with the engine's own kernel; 0 for one rank."""
         return self._timed(
-            lambda *x: exchange.all_reduce(self._moves, self.sheet, *x), ranks, size, work=2, alone=ranks
+            lambda *x: collectives.all_reduce(self._moves, self.sheet, *x), ranks, size, work=2, alone=ranks
         )
+
+    def collective(self, operation: collectives.Operation, ranks: ArrayLike, size: ArrayLike) -> Answer:
+        """NCCL's (Intel: oneCCL's) over GPUs of one node; 0 for one rank.
+
+        `size` is in bytes: what each rank adds to an all_reduce, the whole that all_gather puts together and
+        reduce_scatter takes apart, all that one rank sends in an all_to_all, with what it sends itself.
+        """
+        known = collectives.operation_of(operation)
+        return self._timed(
+            lambda *x: collectives.collective(self._moves, self.sheet, known, *x), ranks, size, work=2, alone=ranks
+        )
+
+    def point_to_point(self, size: ArrayLike) -> Answer:
+        """Send `size` bytes to another GPU of the node. No table has it: estimated from an all-to-all of two."""
+        return self._timed(lambda x: collectives.point_to_point(self._moves, self.sheet, x), size)
 
     def exchange(
         self,

@@ -46,6 +46,7 @@ _ATTENTION = Layout(
     defaults={"window_size": 0.0},
 )
 _LATENT = Layout(("batch_size", "isl", "step", "num_heads"), ("kv_cache_dtype",), may_be_zero=("step",))
+_LIBRARY = Layout(("num_gpus", "message_size"), ("op_name", "nccl_dtype"))
 _EXPERT_SHAPE = ("hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size", "moe_ep_size")
 LAYOUTS = {
     "gemm": Layout(("m", "n", "k"), ("gemm_dtype",)),
@@ -56,6 +57,8 @@ LAYOUTS = {
     "mla_bmm": Layout(("num_tokens", "num_heads"), ("bmm_dtype", "op_name")),
     "moe": Layout(("num_tokens", *_EXPERT_SHAPE), ("moe_dtype", "distribution", "kernel_source")),
     "custom_allreduce": Layout(("num_gpus", "message_size"), ("kernel_source",)),
+    "nccl": _LIBRARY,
+    "oneccl": _LIBRARY,
     "wideep_deepep_ll": Layout(_EXCHANGE, times=("dispatch_avg_t_us", "combine_avg_t_us"), second=1e-6),
     "wideep_deepep_normal": Layout(_EXCHANGE, times=("dispatch_transmit_us", "combine_transmit_us"), second=1e-6),
 }
@@ -95,7 +98,8 @@ def rows_of(path: Path) -> int:
 
 def read_table(path: Path, name: str) -> Table:
     """Read and check one table. Raises InputError that names the file and what was expected."""
-    layout, file = LAYOUTS[name], _opened(path)
+    layout = LAYOUTS[name]
+    file = _opened(path, layout.texts)
     optional = layout.defaults or {}
     here = [*file.schema_arrow.names]
     wanted = [*layout.numbers, *layout.texts, *layout.times]
@@ -105,9 +109,7 @@ def read_table(path: Path, name: str) -> Table:
     numbers = [*layout.numbers, *(column for column in optional if column in here)]
     arrow = import_module("pyarrow")
     try:
-        read = import_module("pyarrow.parquet").read_table(
-            path, columns=[*numbers, *layout.texts, *layout.times], read_dictionary=list(layout.texts)
-        )
+        read = file.read(columns=[*numbers, *layout.texts, *layout.times])
         columns = {column: _numbers(path, read[column], column) for column in (*numbers, *layout.times)}
         coded = {column: _texts(path, read[column], column) for column in layout.texts}
     except (arrow.ArrowException, OSError, ValueError) as error:
@@ -127,7 +129,8 @@ def read_table(path: Path, name: str) -> Table:
     return Table(path, sizes, codes, {column: words for column, (_, words) in coded.items()}, times)
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path, texts: tuple[str, ...] = ()) -> Any:
+    """Its columns are read from here: `pyarrow.parquet.read_table` would import pandas, slower than a card's tables."""
     try:
         arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError:
@@ -136,7 +139,7 @@ def _opened(path: Path) -> Any:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise _bad(path, f"larger than {LARGEST_FILE:,} bytes", "keep the shapes that models have")
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(path, read_dictionary=list(texts))
     except (arrow.ArrowException, OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -156,8 +159,7 @@ def _numbers(path: Path, column: Any, name: str) -> Column:
         raise _bad(path, f"{name}: a column of {column.type}", "store numbers")
     if column.null_count:
         raise _bad(path, f"{name}: {column.null_count} values are missing", "leave such rows out")
-    numbers: Column = column.to_numpy().astype(np.float64)
-    return numbers
+    return _plain(column).astype(np.float64)
 
 
 def _texts(path: Path, column: Any, name: str) -> tuple[NDArray[np.int64], list[str]]:
@@ -168,12 +170,16 @@ def _texts(path: Path, column: Any, name: str) -> tuple[NDArray[np.int64], list[
     if column.null_count:
         raise _bad(path, f"{name}: {column.null_count} values are missing", "leave such rows out")
     packed = column if types.is_dictionary(column.type) else column.dictionary_encode()
-    chunk = packed.unify_dictionaries().combine_chunks()
-    chunk = chunk.chunk(0) if hasattr(chunk, "num_chunks") else chunk
-    words = chunk.dictionary.to_pylist()
-    if len(words) > MOST_TEXTS:
-        raise _bad(path, f"{name}: {len(words):,} different texts", "one text for each format or kernel")
-    return chunk.indices.to_numpy().astype(np.int64), words
+    chunks = packed.unify_dictionaries().chunks
+    if len(chunks[0].dictionary) > MOST_TEXTS:
+        raise _bad(path, f"{name}: {len(chunks[0].dictionary):,} different texts", "one text for each format or kernel")
+    codes = np.concatenate([np.from_dlpack(chunk.indices) for chunk in chunks])
+    return codes.astype(np.int64), chunks[0].dictionary.to_pylist()
+
+
+def _plain(column: Any) -> NDArray[Any]:
+    """Chunks as one array; their own `to_numpy` would import pandas."""
+    return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
 
 
 def _check(path: Path, name: str, values: Column, least: float, most: float, help: str) -> None:

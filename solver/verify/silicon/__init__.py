@@ -1,7 +1,8 @@
 """Measured operator times a second time: one call at a time, in plain floats (docs/silicon.md)."""
 
 from .attention import GroupedAttention
-from .exchange import Links
+from .collectives import Collectives
+from .exchange import Exchanges
 from .experts import Experts
 from .latent import LatentAttention
 from .matrix import Products
@@ -9,5 +10,5 @@ from .matrix import Products
 __all__ = ["PlainSilicon"]
 
 
-class PlainSilicon(Products, GroupedAttention, LatentAttention, Experts, Links):
+class PlainSilicon(Products, GroupedAttention, LatentAttention, Experts, Collectives, Exchanges):
     """The questions of `costs.silicon.Silicon`; shares no code with it."""

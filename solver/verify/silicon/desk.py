@@ -19,7 +19,7 @@ class Desk:
 
     def __init__(self, card: Accelerator, engine: str | None = None, folder: Path | None = None) -> None:
         root = root_of(folder)
-        relative = card.id in STAND_INS and not (root / card.id).is_dir()
+        relative = card.id in STAND_INS and not list((root / card.id).rglob("*_perf.parquet"))
         names = STAND_INS[card.id] if relative else (card.id, card.id)
         self._card, self._relative = card, relative
         self._shelves = [Shelf(root, name, engine) for name in names]

@@ -1,4 +1,4 @@
-"""What ranks exchange (docs/silicon.md, Communication)."""
+"""Dispatch and combine of experts (docs/silicon.md, Communication)."""
 
 from __future__ import annotations
 
@@ -16,33 +16,8 @@ COLUMNS = {
 }
 
 
-class Links(Desk):
-    """What goes over the links of one card."""
-
-    def all_reduce(self, ranks: float, size: float) -> Answer:
-        """Sum bytes over ranks of a node."""
-        if ranks <= 1 or size <= 0:
-            return 0.0, 0
-        points, floor, exact = self._once(self._reduces)
-        several = max(ranks, 2.0)
-        e, kind = points.query((several, size))
-        floor *= math.sqrt(max(several / points.axes[0][-1], 1.0))
-        seconds = math.exp(e) * (floor + roofs.all_reduce(self._card, several, points.raised(1, size)))
-        return self._answer(seconds, kind, exact)
-
-    def _reduces(self) -> tuple[Points, float, bool]:
-        shelf = self._shelves[1]
-        file = shelf.first("comm", "custom_allreduce")
-        rows = [row for row in shelf.rows(file) if not row["kernel_source"].endswith("eager")] or shelf.rows(file)
-        times: dict[tuple[float, float], float] = {}
-        for row in rows:
-            place = (row["num_gpus"], 2.0 * row["message_size"])
-            times[place] = min(row["latency"] / 1e3, times.get(place, math.inf))
-        least = {(n, size): min(t for (m, other), t in times.items() if m == n and other >= size) for n, size in times}
-        floor = min(least.values())
-        card = self._measured[1]
-        entries = [((), at, math.log(t / (floor + roofs.all_reduce(card, *at)))) for at, t in least.items()]
-        return Points(entries), floor, shelf.own(file)
+class Exchanges(Desk):
+    """What experts are sent and send back."""
 
     def exchange(
         self,

@@ -1,4 +1,4 @@
-"""Routed experts and what ranks exchange (docs/silicon.md, Experts and Communication)."""
+"""Routed experts (docs/silicon.md, Experts)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Experts(Desk):
         return Points([entry for entry in entries if entry[0] not in slow], STRETCH), floor, balanced
 
 
-def _shape(row: Row) -> Shape:
+def _shape(row: Row) -> tuple[float, float, float, float, float]:
     shard = row["inter_size"] / row["moe_tp_size"]
     return row["hidden_size"], shard, row["topk"], row["num_experts"], row["moe_ep_size"]
 

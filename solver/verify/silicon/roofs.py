@@ -121,9 +121,10 @@ def experts(
     return max(2 * matrices * hidden * shard * copies / peak(card, unit), size / card.memory_bandwidth)
 
 
-def all_reduce(card: Accelerator, ranks: float, size: float) -> float:
-    """A ring."""
-    return 2 * (ranks - 1) / ranks * size / card.node_link.bandwidth
+def collective(card: Accelerator, operation: str, ranks: float, size: float) -> float:
+    """A ring, passed twice to sum."""
+    passes = 2 if operation == "all_reduce" else 1
+    return passes * (ranks - 1) / ranks * size / card.node_link.bandwidth
 
 
 def exchange(

@@ -28,12 +28,13 @@ STAND_INS = {
     "a100-sxm-40gb": ("a100-sxm-80gb", "a100-sxm-80gb"),
     "a100-pcie-80gb": ("a100-sxm-80gb", "l40s"),
     "a30": ("a100-sxm-80gb", "l40s"),
+    **dict.fromkeys(("a10", "l4", "l20", "rtx-4090"), ("l40s", "l40s")),
+    "h20": ("h200-sxm", "h200-sxm"),
     "h100-pcie": ("h100-sxm", "l40s"),
     "h100-nvl": ("h100-sxm", "h100-sxm"),
     "h800-sxm": ("h100-sxm", "h100-sxm"),
     "gh200-96gb": ("h100-sxm", "h100-sxm"),
-    "l4": ("l40s", "l40s"),
-    "rtx-pro-6000-workstation": ("rtx-pro-6000-server", "rtx-pro-6000-server"),
+    **dict.fromkeys(("rtx-5090", "rtx-pro-6000-workstation"), ("rtx-pro-6000-server", "rtx-pro-6000-server")),
 }
 """Card -> (whose computing, whose links)."""
 
