@@ -12,11 +12,13 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from . import catalog, counts
 from .bands import Bands
 from .base import Model, Positive
-from .constants import Efficiency, Latencies, Reserves
+from .constants import WITH_TABLES, Efficiency, Latencies, Reserves
 from .engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from .engine_profile import EngineProfile
 from .errors import InputError
 from .hardware import Hardware
+from .operator_times import OperatorTimes
+from .operator_times import resolved as resolved_times
 from .precision import Precision
 from .requirements import Requirements
 from .rules import Role, Rule
@@ -108,6 +110,10 @@ class Scenario(Model):
     knowledge: dict[str, str] = Field(
         default_factory=dict, description="what was taken from knowledge -> the file; set on reading"
     )
+    operator_times: OperatorTimes = Field(
+        default=OperatorTimes(),
+        description="measured (tables, shardwise[silicon]) or datasheet; absent: measured where every card has tables",
+    )
     efficiency: Efficiency = Field(default=Efficiency(), description="shares of the peaks that operators reach")
     latencies: Latencies = Field(default=Latencies(), description="fixed times; `none` for a pure roofline")
     reserves: Reserves = Field(default=Reserves(), description="memory beside weights and KV cache")
@@ -133,6 +139,18 @@ class Scenario(Model):
             units = {name: f"{value} s" if name != "wait_steps" else value for name, value in brought.items()}
             latencies = {**units, **latencies}
         return {**data, "engine": profile, "hardware": hardware, "latencies": latencies}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _operator_times(cls, data: Any, info: ValidationInfo) -> Any:
+        """Constants that were fitted beside tables belong to them."""
+        if not isinstance(data, dict):
+            return data
+        times, latencies = resolved_times(data, (info.context or {}).get("folder")), data.get("latencies", {})
+        source = times.get("source") if isinstance(times, dict) else getattr(times, "source", None)
+        if source == "measured" and isinstance(latencies, dict):
+            data = {**data, "latencies": {**WITH_TABLES, **latencies}}
+        return {**data, "operator_times": times}
 
     @field_validator("engine", mode="before")
     @classmethod

@@ -14,12 +14,12 @@ from ...models.rules import Role
 from . import queueing
 from .cut import Cut, OneCard
 from .grid import Integers
+from .measured import operator_times
 from .programs import ClosedLoop, Program
 from .roles import Decode, OpenLoop, Prefill
 from .rows import Column, Rows
 from .serving import BLOCK
 from .setting import setting
-from .source import Roofline
 
 QUANTILES: dict[str, float | None] = {"mean": None, "p50": 0.50, "p95": 0.95, "p99": 0.99}
 
@@ -93,7 +93,7 @@ def price_engines(
     loop is meant (default: as the scenario's limit). With `ideal` all figures are optimistic bounds.
     """
     s = setting(part)
-    times, share = Roofline(s), QUANTILES[at or part.requirements.ttft_at]
+    times, share = operator_times(s), QUANTILES[at or part.requirements.ttft_at]
 
     def cut(engines: EngineGrid) -> OneCard:
         rows = Rows.of(s, engines.strategies, np.ones(len(engines), dtype=np.int64), engines.load)

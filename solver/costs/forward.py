@@ -54,10 +54,10 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     """Price one pass on every row."""
     s = rows.setting
     tokens = work.decoding + work.prompt / rows.context
-    shared = times.matrices("weights", tokens, s.heads * s.key_dim / rows.tensor, rows.attention_shapes)
+    shared = times.matrices(rows, "weights", tokens, s.heads * s.key_dim / rows.tensor, rows.attention_shapes)
     shared = shared + times.traffic(tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes)
     shared = shared + s.latencies.layer * s.launches + work.prompt_share * s.latencies.eager_layer
-    reduce = links.all_reduce(rows, tokens * s.hidden * s.plain_bytes, rows.tensor)
+    reduce = times.all_reduce(rows, tokens * s.hidden * s.plain_bytes, rows.tensor)
     shared = shared + reduce + links.context_exchange(rows, work.prompt)
     attention = {
         sliding: times.prompt_attention(rows, work, sliding) + times.decode_attention(rows, work, sliding)
@@ -73,9 +73,8 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
 
 def _dense(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
     s = rows.setting
-    return times.matrices(
-        "weights", tokens, s.dense_width / rows.tensor, _feed_forward(rows, s.dense_weights, s.dense_width)
-    )
+    shapes = _feed_forward(rows, s.dense_weights, s.dense_width)
+    return times.matrices(rows, "weights", tokens, s.dense_width / rows.tensor, shapes)
 
 
 def _feed_forward(rows: Rows, weights: float, width: int) -> Shapes:
@@ -87,13 +86,13 @@ def _feed_forward(rows: Rows, weights: float, width: int) -> Shapes:
 def _experts(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
     """Router, shared experts, routed experts, and the exchange around them."""
     s = rows.setting
-    total = times.matrices("plain", tokens, float(s.experts), ((s.hidden, s.experts),))
+    total = times.matrices(rows, "plain", tokens, float(s.experts), ((s.hidden, s.experts),))
     if s.shared_weights:
         shapes = _feed_forward(rows, s.shared_weights, s.shared_width)
-        total += times.matrices("shared", tokens, s.shared_width / rows.tensor, shapes)
+        total += times.matrices(rows, "shared", tokens, s.shared_width / rows.tensor, shapes)
     total += s.latencies.expert_layer * s.launches
     total += times.routed_experts(rows, tokens * rows.context * rows.data)
-    return total + links.expert_exchange(rows, tokens)
+    return total + times.expert_exchange(rows, tokens)
 
 
 def _head(rows: Rows, logits: Column, times: OperatorTimes) -> Column:
@@ -101,4 +100,4 @@ def _head(rows: Rows, logits: Column, times: OperatorTimes) -> Column:
     if not s.vocabulary:
         return np.zeros(len(rows))
     width = s.vocabulary / rows.tensor
-    return times.matrices("plain", logits, width, ((s.hidden, width),)) + logits * s.latencies.sequence
+    return times.matrices(rows, "plain", logits, width, ((s.hidden, width),)) + logits * s.latencies.sequence

@@ -34,26 +34,19 @@ def all_reduce(rows: Rows, size: Column, ranks: Column, *, in_switch: bool = Tru
     return np.where(ranks > 1, (1 - s.efficiency.overlap) * moving + np.maximum(fitted, rings), 0.0)
 
 
-def expert_exchange(rows: Rows, tokens: Column) -> Column:
-    """Seconds per expert layer to bring tokens to their experts and back, `tokens` on each attention rank.
-
-    Where all ranks of the stage hold the same tokens, their results are summed. Else the quicker of two ways that
-    engines offer: every rank gathers all tokens and results are summed, or tokens travel to their experts only.
-    """
-    s, alike = rows.setting, rows.context * rows.data == 1
-    held = tokens * rows.context * rows.data * s.hidden * s.plain_bytes
-    summed = all_reduce(rows, held, rows.stage_group)
-    return np.where(alike, summed, np.minimum(summed, _sent(rows, tokens)))
-
-
-def _sent(rows: Rows, tokens: Column) -> Column:
-    """Dispatch and combine over the expert ranks, all-gather and reduce-scatter over the expert-tensor ranks."""
+def dispatch_and_combine(rows: Rows, tokens: Column) -> Column:
+    """Seconds per expert layer to send `tokens` of each attention rank to their experts, and the results back."""
     s = rows.setting
-    total = _one_way(rows, tokens, s.dispatch_bytes) + _one_way(rows, tokens, s.plain_bytes)
+    return _one_way(rows, tokens, s.dispatch_bytes) + _one_way(rows, tokens, s.plain_bytes)
+
+
+def slices_exchange(rows: Rows, tokens: Column) -> Column:
+    """Seconds per expert layer of all-gather and reduce-scatter over the ranks that hold slices of an expert."""
+    s = rows.setting
     group_tokens = tokens * rows.context * rows.data
     gathered = group_tokens * np.minimum(1.0, s.per_token * rows.imbalance / rows.expert) * s.hidden
     sliced = gathered * (s.dispatch_bytes + s.plain_bytes) / 2
-    return total + all_reduce(rows, sliced, rows.expert_tensor, in_switch=False)
+    return all_reduce(rows, sliced, rows.expert_tensor, in_switch=False)
 
 
 def _one_way(rows: Rows, tokens: Column, element_bytes: float) -> Column:

@@ -27,7 +27,8 @@ from .mixed_stages import MixedStages
 from .passes import Pass
 from .rows import Column, Rows
 from .setting import Setting, setting
-from .source import OperatorTimes, Roofline
+from .measured import operator_times
+from .source import OperatorTimes
 
 BLOCK = 16_384
 """Rows priced at once."""
@@ -77,7 +78,7 @@ def price_mixed(
     `ideal` all figures are optimistic bounds on those of engines that fit.
     """
     settings = setting(parts[0]), setting(parts[1])
-    times, share = (Roofline(settings[0]), Roofline(settings[1])), QUANTILES[at or parts[0].requirements.ttft_at]
+    times, share = (operator_times(settings[0]), operator_times(settings[1])), QUANTILES[at or parts[0].requirements.ttft_at]
 
     def cut(engines: MixedGrid) -> TwoCards:
         return TwoCards(settings, engines, times, ideal)

@@ -48,6 +48,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.tensor)
 
+    def codes(self, column: Column) -> tuple[NDArray[np.intp], int]:
+        """(number of the distinct value that each row has, how many there are), worked out once for a column."""
+        known = self._codes.get(id(column))
+        if known is None:  # the column is kept, or another could come to lie where it lay
+            values, code = np.unique(column, return_inverse=True)
+            known = self._codes[id(column)] = column, code, len(values)
+        return known[1], known[2]
+
+    @cached_property
+    def _codes(self) -> dict[int, tuple[Column, NDArray[np.intp], int]]:
+        return {}
+
     @cached_property
     def stage_group(self) -> Column:
         """GPUs of one stage."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from ...models import Scenario
 from .cut import OneCard
 from .grid import Grid, Integers
+from .measured import operator_times
 from .programs import ClosedLoop, PrefillOnly, StaticBatch
 from .rows import Column, Rows
 from .setting import Setting, setting
-from .source import OperatorTimes, Roofline
+from .source import OperatorTimes
 
 BLOCK = 32_768
 """Rows priced at once: bounds memory, keeps columns in cache."""
@@ -73,14 +74,14 @@ class Candidates:
         return np.where(np.isnan(self.output_rate), self.input_rate, self.output_rate)
 
 
-def price(scenario: Scenario, grid: Grid, *, ideal: bool = False, source: type[Roofline] = Roofline) -> Candidates:
+def price(scenario: Scenario, grid: Grid, *, ideal: bool = False) -> Candidates:
     """Price every row of the grid.
 
     With `ideal` the stages are taken as equally long and full instead of split: every time and every byte is then a
     lower bound, every rate an upper bound, at a fraction of the cost.
     """
     s = setting(scenario)
-    times = source(s)
+    times = operator_times(s)
     if len(grid) <= BLOCK:
         return _price_block(s, grid, times, ideal)
     whole: dict[str, NDArray[Any]] = {}

@@ -1,4 +1,4 @@
-"""Where operator times come from: one interface, the roofline behind it."""
+"""Where operator times come from: one interface, the data sheet behind it (tables: measured.py)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ...models.constants import Provenance
+from . import links
 from .passes import Pass
 from .rows import Column, Rows
 from .setting import Setting
@@ -22,7 +23,7 @@ class OperatorTimes(Protocol):
 
     provenance: Provenance
 
-    def matrices(self, part: Part, tokens: Column, width: Column | float, shapes: Shapes) -> Column:
+    def matrices(self, rows: Rows, part: Part, tokens: Column, width: Column | float, shapes: Shapes) -> Column:
         """Multiply `tokens` activations with each of the matrices; `width` is their dimension that ranks share."""
 
     def prompt_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
@@ -36,6 +37,12 @@ class OperatorTimes(Protocol):
 
     def traffic(self, size: Column) -> Column:
         """Read and write `size` bytes of activations."""
+
+    def all_reduce(self, rows: Rows, size: Column, ranks: Column) -> Column:
+        """Sum `size` bytes over so many contiguous ranks."""
+
+    def expert_exchange(self, rows: Rows, tokens: Column) -> Column:
+        """Bring `tokens` on each attention rank to their experts, and the results back."""
 
 
 class Roofline:
@@ -64,15 +71,20 @@ class Roofline:
             "plain": setting.plain_bytes,
         }
 
-    def matrices(self, part: Part, tokens: Column, width: Column | float, shapes: Shapes) -> Column:
+    def matrices(self, rows: Rows, part: Part, tokens: Column, width: Column | float, shapes: Shapes) -> Column:
         """See OperatorTimes. `part` names the number format and the efficiencies."""
+        each = self.products(rows, part, tokens, width, shapes)
+        if part not in self._s.block_parts:
+            return each
+        return each + np.where((tokens > 0) & (each > 0), len(shapes) * self._s.latencies.block_matrix, 0.0)
+
+    def products(self, rows: Rows, part: Part, tokens: Column, width: Column | float, shapes: Shapes) -> Column:
+        """The multiplications alone."""
         weights: Column = np.zeros(len(tokens))
         for inputs, outputs in shapes:
             weights = weights + inputs * outputs
         half = self._s.efficiency.half_rows
         each = self._matrix(2 * tokens * weights, weights * self._bytes[part], part, tokens, half, width)
-        if part in self._s.block_parts:
-            each = each + np.where(weights > 0, len(shapes) * self._s.latencies.block_matrix, 0.0)
         return np.where(tokens > 0, each, 0.0)
 
     def _matrix(
@@ -115,3 +127,30 @@ class Roofline:
     def traffic(self, size: Column) -> Column:
         """See OperatorTimes."""
         return size / (self._s.memory_bandwidth * self._s.efficiency.bandwidth)
+
+    def all_reduce(self, rows: Rows, size: Column, ranks: Column) -> Column:
+        """See OperatorTimes."""
+        return links.all_reduce(rows, size, ranks)
+
+    def expert_exchange(self, rows: Rows, tokens: Column) -> Column:
+        """See OperatorTimes.
+
+        Where all ranks of the stage hold the same tokens, their results are summed. Else the quicker of two ways that
+        engines offer: every rank gathers all tokens and results are summed, or tokens travel to their experts only.
+        """
+        alike = rows.context * rows.data == 1
+        summed = self.gathered(rows, tokens)
+        return np.where(alike, summed, np.minimum(summed, self.sent(rows, tokens)))
+
+    def gathered(self, rows: Rows, tokens: Column) -> Column:
+        """Every rank of the stage gets all tokens, or has them, and the results are summed."""
+        s = self._s
+        return self.all_reduce(rows, tokens * rows.context * rows.data * s.hidden * s.plain_bytes, rows.stage_group)
+
+    def sent(self, rows: Rows, tokens: Column) -> Column:
+        """Tokens travel to their experts only, and the results back."""
+        return self.dispatch_and_combine(rows, tokens) + links.slices_exchange(rows, tokens)
+
+    def dispatch_and_combine(self, rows: Rows, tokens: Column) -> Column:
+        """The way over the expert ranks, there and back."""
+        return links.dispatch_and_combine(rows, tokens)

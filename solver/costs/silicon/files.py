@@ -1,52 +1,18 @@
-"""Where the tables lie: package or folder, card, engine, newest version (docs/silicon.md, section 1)."""
+"""Which file serves an engine: its own before others', the newest version that is whole (docs/silicon.md, section 1)."""
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from ....models.errors import InputError, Place
+from ....models.errors import InputError
 from .tables import rows_of
 
 Engine = Literal["vllm", "trtllm", "sglang"]
 ENGINES: tuple[Engine, ...] = ("vllm", "trtllm", "sglang")
 """In order of preference where an engine is not stated or has no table of its own."""
-VARIABLE = "SHARDWISE_SILICON"
-PACKAGE = "aiconfigurator_core"
-CARDS = {
-    "a100-sxm-80gb": "a100_sxm",
-    "arc-pro-b60": "b60",
-    "b200-sxm": "b200_sxm",
-    "b300-sxm": "b300_sxm",
-    "gb200-nvl72": "gb200",
-    "gb300-nvl72": "gb300",
-    "h100-sxm": "h100_sxm",
-    "h200-sxm": "h200_sxm",
-    "l40s": "l40s",
-    "rtx-pro-6000-server": "rtx_pro_6000_server",
-}
-"""Catalog id -> folder of the tables measured on that very card."""
-RELATIVES = {
-    "a100-sxm-40gb": ("a100-sxm-80gb", "a100-sxm-80gb"),
-    "a100-pcie-80gb": ("a100-sxm-80gb", "l40s"),
-    "a10": ("l40s", "l40s"),
-    "a30": ("a100-sxm-80gb", "l40s"),
-    "h20": ("h200-sxm", "h200-sxm"),
-    "h100-pcie": ("h100-sxm", "l40s"),
-    "h100-nvl": ("h100-sxm", "h100-sxm"),
-    "h800-sxm": ("h100-sxm", "h100-sxm"),
-    "gh200-96gb": ("h100-sxm", "h100-sxm"),
-    "l4": ("l40s", "l40s"),
-    "l20": ("l40s", "l40s"),
-    "rtx-4090": ("l40s", "l40s"),
-    "rtx-5090": ("rtx-pro-6000-server", "rtx-pro-6000-server"),
-    "rtx-pro-6000-workstation": ("rtx-pro-6000-server", "rtx-pro-6000-server"),
-}
-"""Catalog id -> (card of the nearest build whose efficiencies stand in, the one for what goes over links)."""
 LARGEST_SHARE = 0.5
 """A version counts if its table has at least this share of the rows of the largest; smaller ones are single models."""
 
@@ -58,38 +24,6 @@ class TableFile:
     path: Path
     engine: str
     version: str
-
-
-def tables_folder(folder: Path | None = None) -> Path:
-    """The folder that holds a folder for each card: the argument, $SHARDWISE_SILICON, or the installed package's."""
-    stated = folder or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
-    if stated is not None:
-        if not stated.is_dir():
-            raise InputError("no such folder of silicon tables", place=Place(stated), help=_LAYOUT)
-        return stated
-    spec = find_spec(PACKAGE)  # found, never imported: its program is not ours
-    for place in (spec.submodule_search_locations if spec else None) or ():
-        data = Path(place) / "systems" / "data"
-        if data.is_dir():
-            return data
-    help = f"pip install 'shardwise[silicon]', or set {VARIABLE} to a folder of tables"
-    raise InputError("measured operator times are asked for, and no silicon tables are installed", help=help)
-
-
-def has_tables(card: Path) -> bool:
-    """Whether a card's folder holds any table; the package has empty ones for cards that nobody measured."""
-    return any(card.glob("*/*/*/*_perf.parquet"))
-
-
-def card_folder(root: Path, card: str) -> Path:
-    """The folder of a catalog card; a card that we do not know may have a folder under its own id."""
-    for name in (CARDS.get(card, card), card):
-        if (root / name).is_dir():
-            return root / name
-    known = ", ".join(sorted({*CARDS, *RELATIVES}))
-    raise InputError(
-        f"no silicon tables for card '{card}'", place=Place(root), help=f"cards: {known}; or add {_LAYOUT}"
-    )
 
 
 def engines_in_order(engine: str | None) -> tuple[str, ...]:
@@ -127,5 +61,3 @@ def version_key(version: str) -> tuple[tuple[int, int], ...]:
             parts.append((2 if part == "post" else -1, 0))
     return (*parts, (0, 0))
 
-
-_LAYOUT = "<card>/<operator>/<engine>/<version>/<table>_perf.parquet (docs/silicon.md)"

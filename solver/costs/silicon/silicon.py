@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from ....models import catalog
 from ....models.hardware import Accelerator
+from ....models.silicon_folder import RELATIVES, has_tables, tables_folder
 from . import attention, collectives, exchange, experts, latent, matrix
-from .files import RELATIVES, has_tables, tables_folder
 from .grids import ESTIMATED, Answer, Column
 from .sheets import Sheet, format_of, kv_format_of
 from .store import Store

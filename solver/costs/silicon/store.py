@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from ....models.errors import InputError, Place
-from .files import TableFile, card_folder, engines_in_order, newest, versions
+from ....models.silicon_folder import card_folder
+from .files import TableFile, engines_in_order, newest, versions
 from .sheets import Sheet
 from .tables import Table, read_table
 
 Built = TypeVar("Built")
+
+
+class NoTable(InputError):
+    """A card was not measured with an operator; what is asked for is not wrong."""
 
 
 class Store:
@@ -47,10 +52,10 @@ class Store:
         """Every version of an engine's table, newest first."""
         return versions(self.folder, operator, engine, name)
 
-    def missing(self, operator: str, name: str) -> InputError:
+    def missing(self, operator: str, name: str) -> NoTable:
         """What to say where a card has no table of an operator."""
         help = f"add {operator}/<engine>/<version>/{name}_perf.parquet, or price this operator from the data sheet"
-        return InputError(f"no measured {operator} times for {self.card}", place=Place(self.folder), help=help)
+        return NoTable(f"no measured {operator} times for {self.card}", place=Place(self.folder), help=help)
 
     def read(self, file: TableFile, name: str) -> Table:
         """The table itself, once."""

@@ -1,0 +1,259 @@
+"""Operator times from tables measured on the card; the data sheet where there are none (docs/silicon.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...models import Precision
+from ...models.constants import Provenance
+from ...models.hardware import Accelerator
+from ...models.operator_times import Operator
+from ...models.precision import BYTES
+from . import links
+from .distinct import Index, once
+from .passes import Pass
+from .rows import Column, Rows
+from .setting import Setting
+from .silicon import CACHED, ESTIMATED, PROMPT_WIDTH, Answer, NoTable, Silicon
+from .source import Part, Roofline, Shapes
+
+Size = Column | float
+Kinds = NDArray[np.int8]
+LATENT = (512, 64, 128, 128)
+"""KV rank, rotary, plain and value dimensions that latent attention was measured with."""
+EXCHANGED = 7168
+"""Hidden size that DeepEP was measured with."""
+LOW_LATENCY_TOKENS = 128
+"""Tokens of a rank up to which DeepEP's low-latency kernels serve (their published settings)."""
+
+
+class Measured(Roofline):
+    """Tables where the card has them; operators that it lacks, or whose constants the scenario states: data sheet."""
+
+    provenance: Provenance = "measured"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        scenario = setting.scenario
+        hardware, engine = scenario.hardware, scenario.engine
+        links = {"node_link": hardware.inside, "network_link": hardware.between, "gpus_per_node": setting.node}
+        card = hardware.accelerator.model_copy(update=links)
+        self._silicon = silicon_of(card.model_dump_json(), engine and engine.id, scenario.operator_times.tables)
+        self._by_constants = scenario.operator_times.by_constants
+        self._formats = {part: _table_format(scenario.precision, part, card) for part in self._bytes}
+        self._kv_format = "fp8" if scenario.precision.kv_cache == "fp8" else "bf16"
+        self._visible = 1 - setting.efficiency.overlap
+        model = scenario.model
+        latent = model.attention.latent
+        self._latent_measured = latent is not None and LATENT == (
+            latent.kv_rank,
+            latent.rope_dim,
+            latent.nope_dim,
+            latent.value_dim,
+        )
+        self._gated = model.experts is None or model.experts.gated
+        matrices = (3 if self._gated else 2) * setting.hidden * setting.expert_width
+        self._widened = setting.expert_weights / matrices if matrices else 1.0
+
+    def note(self, seconds: Column, kinds: Kinds | int) -> Column:
+        """Every time that leaves passes here with its kind; a ledger writes them down (shares.py)."""
+        return seconds
+
+    def _asked(
+        self,
+        operator: Operator,
+        measured: str | None,
+        rows: Rows,
+        by: tuple[Column, ...],
+        table: Callable[[Index], Answer],
+        sheet: Callable[[], Column],
+    ) -> Column:
+        """From the table; where there is none, or nothing `measured` is what runs, from the data sheet."""
+        if measured and operator not in self._by_constants:
+            try:
+                return self.note(*once(rows, by, table))
+            except NoTable:
+                pass
+        return self.note(sheet(), ESTIMATED)
+
+    def products(self, rows: Rows, part: Part, tokens: Column, width: Size, shapes: Shapes) -> Column:
+        """See OperatorTimes.matrices; every matrix of its own."""
+        total: Column = np.zeros(len(tokens))
+        for shape in shapes:
+            total = total + self._product(rows, part, tokens, width, shape)
+        return total
+
+    def _product(self, rows: Rows, part: Part, tokens: Column, width: Size, shape: tuple[Size, Size]) -> Column:
+        held = self._formats[part]
+
+        def table(at: Index) -> Answer:
+            inputs, outputs = (_at(size, at) for size in shape)
+            return self._silicon.matrix(held or "", tokens[at], inputs, outputs)
+
+        def sheet() -> Column:
+            return Roofline.products(self, rows, part, tokens, width, (shape,))
+
+        return self._asked("matrices", held, rows, (tokens, rows.tensor), table, sheet)
+
+    def prompt_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
+        """See OperatorTimes. Context ranks share the queries evenly."""
+        s, window = self._s, self._s.window if sliding else 0
+        prompt, pairs, prefix = work.prompt, work.pairs[0], work.prefix[0]
+
+        def table(at: Index) -> Answer:
+            prompts, new, before = alike_prompts(prompt[at], pairs[at], prefix[at])
+            heads = s.heads / rows.tensor[at]
+            if s.latent_kv:
+                seconds, kind = self._silicon.latent_prompt(prompts, new, before, heads, self._kv_format)
+                return self._of_latent(seconds / rows.context[at], kind, s.score_width / PROMPT_WIDTH)
+            kv_heads, width = rows.kv_heads[at], s.head_dim
+            seconds, kind = self._silicon.prompt_attention(
+                prompts, new, before, heads, kv_heads, width, self._kv_format, window
+            )
+            return seconds / rows.context[at], kind
+
+        def sheet() -> Column:
+            return Roofline.prompt_attention(self, rows, work, sliding)
+
+        by = (prompt, pairs, prefix, rows.tensor, rows.context)
+        return self._asked("attention", "cores", rows, by, table, sheet)
+
+    def decode_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
+        """See OperatorTimes."""
+        s, window = self._s, self._s.window if sliding else 0
+
+        def table(at: Index) -> Answer:
+            sequences, seen, heads = work.decoding[at], work.context[at], s.heads / rows.tensor[at]
+            if s.latent_kv:
+                seconds, kind = self._silicon.latent_decode(sequences, seen, heads, self._kv_format)
+                return self._of_latent(seconds, kind, s.latent_kv / CACHED)
+            return self._silicon.decode_attention(
+                sequences, seen, heads, rows.kv_heads[at], s.head_dim, self._kv_format, window
+            )
+
+        def sheet() -> Column:
+            return Roofline.decode_attention(self, rows, work, sliding)
+
+        return self._asked("attention", "cores", rows, (work.decoding, work.context, rows.tensor), table, sheet)
+
+    def _of_latent(self, seconds: Column, kind: Kinds, factor: float) -> Answer:
+        """Other widths than the measured ones take time in proportion."""
+        if self._latent_measured:
+            return seconds, kind
+        return seconds * factor, np.full_like(kind, ESTIMATED)
+
+    def routed_experts(self, rows: Rows, group_tokens: Column) -> Column:
+        """See OperatorTimes. The busiest rank is one that has as many more tokens."""
+        s, held = self._s, self._formats["experts"]
+        exchanged = rows.context * rows.data > 1
+
+        def table(at: Index) -> Answer:
+            seconds, kind = np.zeros(len(at)), np.zeros(len(at), np.int8)
+            for sent in (False, True):
+                some = np.flatnonzero(exchanged[at] == sent)
+                tokens, ranks, slices = (
+                    column[at][some]
+                    for column in (group_tokens * rows.imbalance, rows.expert, rows.expert_tensor)
+                )
+                seconds[some], kind[some] = self._silicon.experts(
+                    tokens,
+                    s.hidden,
+                    s.expert_width,
+                    s.per_token,
+                    s.experts,
+                    ranks,
+                    slices,
+                    held or "",
+                    exchanged=sent,
+                    gated=self._gated,
+                )
+            return seconds * self._widened, kind
+
+        def sheet() -> Column:
+            return Roofline.routed_experts(self, rows, group_tokens)
+
+        by = (group_tokens, rows.expert, rows.expert_tensor, rows.context * rows.data)
+        return self._asked("experts", held, rows, by, table, sheet)
+
+    def all_reduce(self, rows: Rows, size: Column, ranks: Column) -> Column:
+        """See OperatorTimes. Between nodes nothing was measured."""
+        by_sheet, across = links.all_reduce(rows, size, ranks), rows.crosses(ranks)
+
+        def table(at: Index) -> Answer:
+            seconds, kind = self._silicon.all_reduce(np.where(across[at], 1.0, ranks[at]), size[at])
+            outside = across[at] & (ranks[at] > 1)
+            return (
+                np.where(outside, by_sheet[at], self._visible * seconds),
+                np.where(outside, ESTIMATED, kind).astype(np.int8),
+            )
+
+        by = (size, ranks, across.astype(np.float64))
+        return self._asked("all_reduce", "sum", rows, by, table, lambda: by_sheet)
+
+    def dispatch_and_combine(self, rows: Rows, tokens: Column) -> Column:
+        """See Roofline. DeepEP was measured with 8 bit on the way out, and in one hidden size."""
+        s, own = self._s, tokens / rows.tensor
+        measured = s.dispatch_bytes == 1 and s.hidden == EXCHANGED
+
+        def table(at: Index) -> Answer:
+            sent, ranks = own[at] * rows.imbalance[at], rows.expert[at]
+            few = own[at] <= LOW_LATENCY_TOKENS
+            seconds, kind = np.zeros(len(at)), np.zeros(len(at), np.int8)
+            for kernel, some in (("low_latency", np.flatnonzero(few)), ("normal", np.flatnonzero(~few))):
+                for phase in ("dispatch", "combine"):
+                    shape = (s.hidden, s.per_token, s.experts)
+                    more, where = self._silicon.exchange(sent[some], *shape, ranks[some], phase, kernel)
+                    seconds[some] += self._visible * more
+                    kind[some] = np.maximum(kind[some], where)
+            return seconds, kind
+
+        def sheet() -> Column:
+            return links.dispatch_and_combine(rows, tokens)
+
+        by = (tokens, rows.tensor, rows.expert)
+        return self._asked("exchange", "sent" if measured else None, rows, by, table, sheet)
+
+
+def alike_prompts(prompt: Column, pairs: Column, prefix: Column) -> tuple[Column, Column, Column]:
+    """(prompts, their new tokens, the tokens before these) that have as many tokens, pairs and prefix tokens in all.
+
+    n prompts of L tokens behind p: nL tokens, n(L²/2 + Lp) pairs, np prefix tokens. No tokens: no prompts.
+    """
+    some = np.maximum(prompt, 1e-300)
+    behind = prefix / some
+    new = np.maximum(pairs / some / (0.5 + behind), 1.0)
+    return np.where(prompt > 0, prompt / new, 0.0), new, new * behind
+
+
+def _at(size: Size, index: Index) -> Size:
+    return size[index] if isinstance(size, np.ndarray) else size
+
+
+def _table_format(precision: Precision, part: Part, card: Accelerator) -> str | None:
+    """The format of a part's matrices as the tables name it (silicon/sheets.py); None: they know none."""
+    if part == "plain":
+        return "bf16" if precision.activation_bytes == BYTES["bf16"] else None
+    held = precision.weights if part == "weights" else precision.experts or precision.weights
+    if held == "fp8" and precision.block:
+        return "fp8_block"
+    if held == "mxfp4" and card.compute.has("fp4"):
+        return "mxfp4_fp8"
+    if held == "int8" and card.compute.has("int8"):
+        return None  # the tables' 8-bit integers are widened to 16 bit first
+    return {"fp16": "bf16"}.get(held, held) if held not in ("fp32", "fp4") else None
+
+
+@lru_cache(maxsize=16)
+def silicon_of(card: str, engine: str | None, tables: Path | None) -> Silicon:
+    """Tables are read once for a card, which comes as JSON so that equal ones are the same."""
+    return Silicon(Accelerator.model_validate_json(card), engine, tables)
+
+
+def operator_times(setting: Setting) -> Roofline:
+    """The source that the scenario is priced from."""
+    return Measured(setting) if setting.scenario.operator_times.source == "measured" else Roofline(setting)
