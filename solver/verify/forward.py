@@ -123,6 +123,36 @@ class Forward:
             efficiency.expert_half_rows,
         )
 
+    def _projections(self, rows: float) -> float:
+        """The matrices of attention."""
+        shapes, tensor = self.shapes, self.cut.tensor
+        width, weights = shapes.heads * shapes.head_dim / tensor, shapes.attention_per_rank(tensor)
+        count = (4 if shapes.latent else 2) if self.block_weights else 0
+        return self._linear(rows, weights, shapes.weight_bytes, self.weight_rate, width, count)
+
+    def _dense(self, rows: float) -> float:
+        """The dense feed-forward."""
+        weights, width = self.shapes.dense_matrices / self.cut.tensor, self.shapes.dense_width / self.cut.tensor
+        count = 2 if self.block_weights else 0
+        return self._linear(rows, weights, self.shapes.weight_bytes, self.weight_rate, width, count)
+
+    def _router(self, rows: float) -> float:
+        shapes = self.shapes
+        router = shapes.hidden * shapes.experts
+        return self._linear(rows, router, shapes.activation_bytes, self.half_rate, shapes.experts)
+
+    def _shared(self, rows: float) -> float:
+        """The shared experts."""
+        weights, width = self.shapes.shared_matrices / self.cut.tensor, self.shapes.shared_width / self.cut.tensor
+        count = 2 if self.block_shared else 0
+        return self._linear(rows, weights, self.shapes.expert_bytes, self.expert_rate, width, count)
+
+    def _head(self, logits: float) -> float:
+        columns = self.shapes.vocabulary / self.cut.tensor
+        return self._linear(
+            logits, self.shapes.hidden * columns, self.shapes.activation_bytes, self.half_rate, columns
+        )
+
     def layer(self, load: Pass, layer: Layer) -> float:
         """One layer on the busiest rank."""
         shapes, cut, rows = self.shapes, self.cut, self.tokens(load)
@@ -130,26 +160,15 @@ class Forward:
         reduced = self.links.all_reduce(
             rows * shapes.hidden * shapes.activation_bytes, cut.tensor, cut.crosses(cut.tensor)
         )
-        width = shapes.heads * shapes.head_dim / cut.tensor
-        attention_weights = shapes.attention_per_rank(cut.tensor)
-        count = (4 if shapes.latent else 2) if self.block_weights else 0
-        seconds = self._linear(rows, attention_weights, shapes.weight_bytes, self.weight_rate, width, count)
-        seconds += self._attention(load, layer.sliding) + reduced + self.links.context(load.prompt)
+        seconds = self._projections(rows) + self._attention(load, layer.sliding)
+        seconds += reduced + self.links.context(load.prompt)
         traffic = rows * self.latencies.token_traffic * shapes.hidden * shapes.activation_bytes
         seconds += traffic / (self.memory_rate * self.efficiency.bandwidth)
         seconds += self.latencies.layer * self.launches + load.prompt_share * self.latencies.eager_layer
         if not layer.expert:
-            weights, width = shapes.dense_matrices / cut.tensor, shapes.dense_width / cut.tensor
-            count = 2 if self.block_weights else 0
-            seconds += self._linear(rows, weights, shapes.weight_bytes, self.weight_rate, width, count)
-            return seconds + reduced
-        router = shapes.hidden * shapes.experts
-        seconds += self._linear(rows, router, shapes.activation_bytes, self.half_rate, shapes.experts)
-        weights, width = shapes.shared_matrices / cut.tensor, shapes.shared_width / cut.tensor
-        count = 2 if self.block_shared else 0
-        seconds += self._linear(rows, weights, shapes.expert_bytes, self.expert_rate, width, count)
-        seconds += self._routed(group_rows) + self.latencies.expert_layer * self.launches
-        return seconds + self.links.experts(rows, group_rows)
+            return seconds + self._dense(rows) + reduced
+        seconds += self._router(rows) + self._shared(rows) + self._routed(group_rows)
+        return seconds + self.latencies.expert_layer * self.launches + self.links.experts(rows, group_rows)
 
     def ends(self, load: Load, stage: int) -> float:
         """What a stage takes beside its layers: the host, and the head or the send."""
@@ -159,11 +178,8 @@ class Forward:
         shapes, cut = self.shapes, self.cut
         if stage < cut.pipeline - 1:
             return self.latencies.iteration + self.links.send(self.tokens(load), stage)
-        columns = shapes.vocabulary / cut.tensor
-        weights = shapes.hidden * columns
-        head = self._linear(load.logits, weights, shapes.activation_bytes, self.half_rate, columns)
         each = self.latencies.sequence if shapes.vocabulary else 0.0
-        return self.latencies.iteration + self.latencies.pace * (head + load.logits * each)
+        return self.latencies.iteration + self.latencies.pace * (self._head(load.logits) + load.logits * each)
 
     def layers(self, load: Load) -> list[float]:
         """Every layer of the model, first to last."""
@@ -178,14 +194,3 @@ class Forward:
             self.ends(load, stage) + sum(layers[i] for i in self.deployment.stage_layers(stage))
             for stage in self.cut.stages
         ]
-
-
-class Relay:
-    """The times of passes through all stages of an engine: one deployment for each card, first to last stages."""
-
-    def __init__(self, *deployments: Deployment) -> None:
-        self.legs = [Forward(deployment) for deployment in deployments]
-
-    def stages(self, load: Load) -> list[float]:
-        """Every stage of the plan's split, each on its own card."""
-        return [time for leg in self.legs for time in leg.stages(load)]

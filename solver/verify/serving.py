@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from shardwise.models.plan import Finding, Plan
 
 from .deployment import Deployment, mean, mean_square
-from .forward import Blend, Load, Pass, Relay
+from .forward import Blend, Load, Pass
+from .relay import Relay
 from .text import agree
 
 Pair = tuple[float, float]

@@ -13,20 +13,16 @@ from .store import Store
 
 COLD = 0.92
 """Largest share of a data sheet's bandwidth that any large product of the tables reaches; more is the cache's."""
-LAUNCHED_S = 30e-6
-"""A floor above this was timed with the host's launches, which a CUDA graph does not have."""
 
 
 @dataclass(frozen=True)
 class Products:
-    """The grid of one format."""
+    """One engine's grid of one format."""
 
     grid: Grid
     floor: float
-    format: str
-    """Whose efficiencies these are."""
     exact: bool
-    """Of the format asked for, and of the engine stated."""
+    """Of the format asked for."""
 
 
 def roof(sheet: Sheet, held: Format, rows: Column, outputs: Column, inputs: Column) -> Column:
@@ -36,10 +32,23 @@ def roof(sheet: Sheet, held: Format, rows: Column, outputs: Column, inputs: Colu
 
 
 def matrix(store: Store, sheet: Sheet, name: str, rows: Column, inputs: Column, outputs: Column) -> Answer:
-    """Seconds of one product; 0 for no rows."""
-    held = FORMATS[name]
-    products = store.once(("gemm", name), lambda: _products(store, name))
-    grid = products.grid
+    """Seconds of one product, by the quickest of the engines' tables.
+
+    All engines call the same few libraries; a table that is slower than another's at some shape was timed with the
+    host's launches or with an older kernel (docs/accuracy.md has what the choice is worth).
+    """
+    found = [
+        _by(one, sheet, name, rows, inputs, outputs)
+        for one in store.once(("gemm", name), lambda: _products(store, name))
+    ]
+    seconds, kind = found[0]
+    for other, where in found[1:]:
+        seconds, kind = np.minimum(seconds, other), np.where(other < seconds, where, kind)
+    return seconds, kind
+
+
+def _by(products: Products, sheet: Sheet, name: str, rows: Column, inputs: Column, outputs: Column) -> Answer:
+    held, grid = FORMATS[name], products.grid
     e, kind = grid.query([rows, outputs, inputs])
     m, n, k = (grid.raised(axis, x) for axis, x in enumerate((rows, outputs, inputs)))
     seconds = np.exp(e) * (products.floor + roof(sheet, held, m, n, k))
@@ -48,21 +57,14 @@ def matrix(store: Store, sheet: Sheet, name: str, rows: Column, inputs: Column, 
     return np.maximum(seconds, least), kind if products.exact else np.full_like(kind, ESTIMATED)
 
 
-def _products(store: Store, name: str) -> Products:
+def _products(store: Store, name: str) -> list[Products]:
+    """Those of each engine that has the format, or else the nearest format that any has."""
     for near in (name, *FORMATS[name].nearest):
-        measured = (file for file in store.files("gemm", "gemm") if _has(store, file, near))
-        file = next(measured, None)
-        if file is None:
-            continue
-        products = _of(store, file, near, near == name)
-        if products.floor > LAUNCHED_S:
-            for other in measured:
-                captured = _of(store, other, near, False)
-                if captured.floor < products.floor / 3:
-                    products, file = captured, other
-                    break
-        store.served(f"matrix {name}", file)
-        return products
+        measured = [file for file in store.files("gemm", "gemm") if _has(store, file, near)]
+        for file in measured:
+            store.served(f"matrix {name} ({file.engine})", file)
+        if measured:
+            return [_of(store, file, near, near == name) for file in measured]
     raise store.missing("gemm", "gemm")
 
 
@@ -77,4 +79,4 @@ def _of(store: Store, file: TableFile, name: str, exact: bool) -> Products:
     seconds = table.times["latency"][chosen]
     floor = float(seconds.min())
     e = np.log(seconds / (floor + roof(store.sheet, FORMATS[name], m, n, k)))
-    return Products(Grid((m, n, k), e), floor, name, exact and store.own(file))
+    return Products(Grid((m, n, k), e), floor, exact)

@@ -1,0 +1,24 @@
+"""Passes through all stages of an engine, each on its own card and from its own source of times."""
+
+from __future__ import annotations
+
+from .deployment import Deployment
+from .forward import Forward, Load
+from .tabled import TabledForward
+
+
+def forward_of(deployment: Deployment) -> Forward:
+    """From tables or from the data sheet, as the scenario says."""
+    measured = deployment.scenario.operator_times.source == "measured"
+    return TabledForward(deployment) if measured else Forward(deployment)
+
+
+class Relay:
+    """The times of passes through all stages of an engine: one deployment for each card, first to last stages."""
+
+    def __init__(self, *deployments: Deployment) -> None:
+        self.legs = [forward_of(deployment) for deployment in deployments]
+
+    def stages(self, load: Load) -> list[float]:
+        """Every stage of the plan's split, each on its own card."""
+        return [time for leg in self.legs for time in leg.stages(load)]
