@@ -13,7 +13,6 @@ from .base import Model
 from .errors import InputError
 from .silicon_folder import RELATIVES, card_folder, has_tables, measured, tables_folder
 
-
 Operator = Literal["matrices", "experts", "attention", "all_reduce", "exchange"]
 STATED: dict[str, tuple[Operator, ...]] = {
     "efficiency.mfu": ("matrices", "experts", "attention"),

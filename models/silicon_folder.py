@@ -74,9 +74,7 @@ def card_folder(root: Path, card: str) -> Path:
         if (root / name).is_dir():
             return root / name
     known = ", ".join(sorted({*CARDS, *RELATIVES}))
-    raise InputError(
-        f"no silicon tables for card '{card}'", place=Place(root), help=f"cards: {known}; or add {LAYOUT}"
-    )
+    raise InputError(f"no silicon tables for card '{card}'", place=Place(root), help=f"cards: {known}; or add {LAYOUT}")
 
 
 def measured(card: str, folder: Path | None = None) -> bool:

@@ -89,6 +89,8 @@ class Problem:
     def __init__(self, measurements: Sequence[Measurement]) -> None:
         self.rows: list[Row] = []
         self.cases: list[Case] = []
+        self.shown: list[Prediction] = []
+        """Of each case, with the constants in force."""
         self.skipped: dict[str, int] = {}
         known: dict[Setup, int | str] = {}
         for one in measurements:
@@ -97,6 +99,8 @@ class Problem:
             place = known[one.setup]
             if one.speculative:
                 place = "speculative decoding"
+            elif not isinstance(place, str) and not self._has(place, one):
+                place = f"no {one.quantity} under this load"
             if isinstance(place, str):
                 self.skipped[place] = self.skipped.get(place, 0) + 1
             else:
@@ -114,11 +118,14 @@ class Problem:
     def _case(self, setup: Setup) -> int | str:
         try:
             case = case_of(setup)
-            predict(case)
+            self.shown.append(predict(case))
         except Unpriced as reason:
             return str(reason)
         self.cases.append(case)
         return len(self.cases) - 1
+
+    def _has(self, case: int, one: Measurement) -> bool:
+        return self.shown[case].figure(one.quantity, one.counts, self.cases[case]) is not None
 
     def start(self, name: Name) -> float:
         """The value of a constant before the fit: that of the first case whose engine brings one, or the default."""

@@ -14,12 +14,12 @@ from ...models.rules import Role
 from . import queueing
 from .cut import Cut, OneCard
 from .grid import Integers
-from .measured import operator_times
 from .programs import ClosedLoop, Program
 from .roles import Decode, OpenLoop, Prefill
 from .rows import Column, Rows
 from .serving import BLOCK
 from .setting import setting
+from .source import operator_times
 
 QUANTILES: dict[str, float | None] = {"mean": None, "p50": 0.50, "p95": 0.95, "p99": 0.99}
 

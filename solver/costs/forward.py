@@ -68,7 +68,7 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
         block[expert] = _experts(rows, tokens, times) if expert else _dense(rows, tokens, times) + reduce
     layers = np.array([shared + attention[kind.sliding] + block[kind.expert] for kind in s.kinds])
     pace = s.latencies.pace
-    return LayerTimes(pace * layers, pace * _head(rows, work.logits, times), tokens)
+    return LayerTimes(pace * layers, pace * head_times(rows, work.logits, times), tokens)
 
 
 def _dense(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
@@ -95,7 +95,8 @@ def _experts(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
     return total + times.expert_exchange(rows, tokens)
 
 
-def _head(rows: Rows, logits: Column, times: OperatorTimes) -> Column:
+def head_times(rows: Rows, logits: Column, times: OperatorTimes) -> Column:
+    """Seconds of the LM head and of sampling, for so many sequences."""
     s = rows.setting
     if not s.vocabulary:
         return np.zeros(len(rows))

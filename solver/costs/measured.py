@@ -16,11 +16,12 @@ from ...models.operator_times import Operator
 from ...models.precision import BYTES
 from . import links
 from .distinct import Index, once
+from .origins import ESTIMATED
 from .passes import Pass
 from .rows import Column, Rows
 from .setting import Setting
-from .silicon import CACHED, ESTIMATED, PROMPT_WIDTH, Answer, NoTable, Silicon
-from .source import Part, Roofline, Shapes
+from .silicon import CACHED, PHASES, PROMPT_WIDTH, Answer, Kernel, MissingTableError, Silicon
+from .source import PARTS, Part, Roofline, Shapes
 
 Size = Column | float
 Kinds = NDArray[np.int8]
@@ -45,24 +46,24 @@ class Measured(Roofline):
         card = hardware.accelerator.model_copy(update=links)
         self._silicon = silicon_of(card.model_dump_json(), engine and engine.id, scenario.operator_times.tables)
         self._by_constants = scenario.operator_times.by_constants
-        self._formats = {part: _table_format(scenario.precision, part, card) for part in self._bytes}
+        self._formats = {part: _table_format(scenario.precision, part, card) for part in PARTS}
         self._kv_format = "fp8" if scenario.precision.kv_cache == "fp8" else "bf16"
         self._visible = 1 - setting.efficiency.overlap
         model = scenario.model
         latent = model.attention.latent
-        self._latent_measured = latent is not None and LATENT == (
-            latent.kv_rank,
-            latent.rope_dim,
-            latent.nope_dim,
-            latent.value_dim,
+        self._latent_measured = (
+            latent is not None
+            and (
+                latent.kv_rank,
+                latent.rope_dim,
+                latent.nope_dim,
+                latent.value_dim,
+            )
+            == LATENT
         )
         self._gated = model.experts is None or model.experts.gated
         matrices = (3 if self._gated else 2) * setting.hidden * setting.expert_width
         self._widened = setting.expert_weights / matrices if matrices else 1.0
-
-    def note(self, seconds: Column, kinds: Kinds | int) -> Column:
-        """Every time that leaves passes here with its kind; a ledger writes them down (shares.py)."""
-        return seconds
 
     def _asked(
         self,
@@ -77,9 +78,9 @@ class Measured(Roofline):
         if measured and operator not in self._by_constants:
             try:
                 return self.note(*once(rows, by, table))
-            except NoTable:
+            except MissingTableError:
                 pass
-        return self.note(sheet(), ESTIMATED)
+        return sheet()
 
     def products(self, rows: Rows, part: Part, tokens: Column, width: Size, shapes: Shapes) -> Column:
         """See OperatorTimes.matrices; every matrix of its own."""
@@ -157,8 +158,7 @@ class Measured(Roofline):
             for sent in (False, True):
                 some = np.flatnonzero(exchanged[at] == sent)
                 tokens, ranks, slices = (
-                    column[at][some]
-                    for column in (group_tokens * rows.imbalance, rows.expert, rows.expert_tensor)
+                    column[at][some] for column in (group_tokens * rows.imbalance, rows.expert, rows.expert_tensor)
                 )
                 seconds[some], kind[some] = self._silicon.experts(
                     tokens,
@@ -193,7 +193,7 @@ class Measured(Roofline):
             )
 
         by = (size, ranks, across.astype(np.float64))
-        return self._asked("all_reduce", "sum", rows, by, table, lambda: by_sheet)
+        return self._asked("all_reduce", "sum", rows, by, table, lambda: self.note(by_sheet))
 
     def dispatch_and_combine(self, rows: Rows, tokens: Column) -> Column:
         """See Roofline. DeepEP was measured with 8 bit on the way out, and in one hidden size."""
@@ -204,8 +204,9 @@ class Measured(Roofline):
             sent, ranks = own[at] * rows.imbalance[at], rows.expert[at]
             few = own[at] <= LOW_LATENCY_TOKENS
             seconds, kind = np.zeros(len(at)), np.zeros(len(at), np.int8)
-            for kernel, some in (("low_latency", np.flatnonzero(few)), ("normal", np.flatnonzero(~few))):
-                for phase in ("dispatch", "combine"):
+            kernels: dict[Kernel, Index] = {"low_latency": np.flatnonzero(few), "normal": np.flatnonzero(~few)}
+            for kernel, some in kernels.items():
+                for phase in PHASES:
                     shape = (s.hidden, s.per_token, s.experts)
                     more, where = self._silicon.exchange(sent[some], *shape, ranks[some], phase, kernel)
                     seconds[some] += self._visible * more
@@ -213,7 +214,7 @@ class Measured(Roofline):
             return seconds, kind
 
         def sheet() -> Column:
-            return links.dispatch_and_combine(rows, tokens)
+            return Roofline.dispatch_and_combine(self, rows, tokens)
 
         by = (tokens, rows.tensor, rows.expert)
         return self._asked("exchange", "sent" if measured else None, rows, by, table, sheet)
@@ -252,8 +253,3 @@ def _table_format(precision: Precision, part: Part, card: Accelerator) -> str | 
 def silicon_of(card: str, engine: str | None, tables: Path | None) -> Silicon:
     """Tables are read once for a card, which comes as JSON so that equal ones are the same."""
     return Silicon(Accelerator.model_validate_json(card), engine, tables)
-
-
-def operator_times(setting: Setting) -> Roofline:
-    """The source that the scenario is priced from."""
-    return Measured(setting) if setting.scenario.operator_times.source == "measured" else Roofline(setting)

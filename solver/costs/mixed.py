@@ -27,8 +27,7 @@ from .mixed_stages import MixedStages
 from .passes import Pass
 from .rows import Column, Rows
 from .setting import Setting, setting
-from .measured import operator_times
-from .source import OperatorTimes
+from .source import OperatorTimes, operator_times
 
 BLOCK = 16_384
 """Rows priced at once."""
@@ -78,7 +77,8 @@ def price_mixed(
     `ideal` all figures are optimistic bounds on those of engines that fit.
     """
     settings = setting(parts[0]), setting(parts[1])
-    times, share = (operator_times(settings[0]), operator_times(settings[1])), QUANTILES[at or parts[0].requirements.ttft_at]
+    times = operator_times(settings[0]), operator_times(settings[1])
+    share = QUANTILES[at or parts[0].requirements.ttft_at]
 
     def cut(engines: MixedGrid) -> TwoCards:
         return TwoCards(settings, engines, times, ideal)

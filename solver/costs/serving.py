@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from ...models import Scenario
 from .cut import OneCard
 from .grid import Grid, Integers
-from .measured import operator_times
 from .programs import ClosedLoop, PrefillOnly, StaticBatch
 from .rows import Column, Rows
 from .setting import Setting, setting
-from .source import OperatorTimes
+from .source import OperatorTimes, operator_times
 
 BLOCK = 32_768
 """Rows priced at once: bounds memory, keeps columns in cache."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...models.constants import Provenance
 from . import links
+from .origins import ESTIMATED
 from .passes import Pass
 from .rows import Column, Rows
 from .setting import Setting
 
 Part = Literal["weights", "experts", "shared", "plain"]
+PARTS: tuple[Part, ...] = get_args(Part)
 Shapes = Sequence[tuple[Column | float, Column | float]]
 """(inputs, outputs) of matrices on one rank."""
 
@@ -71,6 +74,10 @@ class Roofline:
             "plain": setting.plain_bytes,
         }
 
+    def note(self, seconds: Column, origins: NDArray[np.int8] | int = ESTIMATED) -> Column:
+        """Every time of an operator passes here with its origin; a ledger writes it down (ledger.py)."""
+        return seconds
+
     def matrices(self, rows: Rows, part: Part, tokens: Column, width: Column | float, shapes: Shapes) -> Column:
         """See OperatorTimes. `part` names the number format and the efficiencies."""
         each = self.products(rows, part, tokens, width, shapes)
@@ -85,7 +92,7 @@ class Roofline:
             weights = weights + inputs * outputs
         half = self._s.efficiency.half_rows
         each = self._matrix(2 * tokens * weights, weights * self._bytes[part], part, tokens, half, width)
-        return np.where(tokens > 0, each, 0.0)
+        return self.note(np.where(tokens > 0, each, 0.0))
 
     def _matrix(
         self, flops: Column, size: Column, part: Part, rows: Column, half_rows: float, width: Column | float
@@ -100,14 +107,14 @@ class Roofline:
         s = self._s
         pairs, prefix = work.pairs[sliding], work.prefix[sliding]
         flops = 2 * (s.heads / rows.tensor) * s.score_width * pairs / rows.context
-        return self._attention(flops, prefix * rows.kv_width(s.kv_bytes) / rows.context)
+        return self.note(self._attention(flops, prefix * rows.kv_width(s.kv_bytes) / rows.context))
 
     def decode_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
         """See OperatorTimes."""
         s = self._s
         read = work.decoding * (np.minimum(work.context, s.window) if sliding else work.context)
         flops = 2 * (s.heads / rows.tensor) * s.decode_score_width * read
-        return self._attention(flops, read * rows.kv_width(s.kv_bytes))
+        return self.note(self._attention(flops, read * rows.kv_width(s.kv_bytes)))
 
     def _attention(self, flops: Column, size: Column) -> Column:
         e = self._s.efficiency
@@ -122,15 +129,15 @@ class Roofline:
         size = s.experts / e * hit * s.expert_weights / slices * s.expert_bytes
         per_expert, half = group_tokens * s.per_token / s.experts, s.efficiency.expert_half_rows
         time = self._matrix(flops, size, "experts", per_expert, half, s.expert_width / slices)
-        return np.where(group_tokens > 0, time, 0.0)
+        return self.note(np.where(group_tokens > 0, time, 0.0))
 
     def traffic(self, size: Column) -> Column:
         """See OperatorTimes."""
-        return size / (self._s.memory_bandwidth * self._s.efficiency.bandwidth)
+        return self.note(size / (self._s.memory_bandwidth * self._s.efficiency.bandwidth))
 
     def all_reduce(self, rows: Rows, size: Column, ranks: Column) -> Column:
         """See OperatorTimes."""
-        return links.all_reduce(rows, size, ranks)
+        return self.note(links.all_reduce(rows, size, ranks))
 
     def expert_exchange(self, rows: Rows, tokens: Column) -> Column:
         """See OperatorTimes.
@@ -149,8 +156,17 @@ class Roofline:
 
     def sent(self, rows: Rows, tokens: Column) -> Column:
         """Tokens travel to their experts only, and the results back."""
-        return self.dispatch_and_combine(rows, tokens) + links.slices_exchange(rows, tokens)
+        return self.dispatch_and_combine(rows, tokens) + self.note(links.slices_exchange(rows, tokens))
 
     def dispatch_and_combine(self, rows: Rows, tokens: Column) -> Column:
         """The way over the expert ranks, there and back."""
-        return links.dispatch_and_combine(rows, tokens)
+        return self.note(links.dispatch_and_combine(rows, tokens))
+
+
+def operator_times(setting: Setting) -> Roofline:
+    """The source that the scenario is priced from."""
+    if setting.scenario.operator_times.source == "datasheet":
+        return Roofline(setting)
+    from .measured import Measured  # with it come the tables, which most runs do without
+
+    return Measured(setting)

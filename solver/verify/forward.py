@@ -149,9 +149,7 @@ class Forward:
 
     def _head(self, logits: float) -> float:
         columns = self.shapes.vocabulary / self.cut.tensor
-        return self._linear(
-            logits, self.shapes.hidden * columns, self.shapes.activation_bytes, self.half_rate, columns
-        )
+        return self._linear(logits, self.shapes.hidden * columns, self.shapes.activation_bytes, self.half_rate, columns)
 
     def layer(self, load: Pass, layer: Layer) -> float:
         """One layer on the busiest rank."""

@@ -113,14 +113,15 @@ class TabledForward(Forward):
         """(inputs, outputs) of each matrix."""
         if rows == 0 or not any(inputs * outputs for inputs, outputs in sizes):
             return 0.0
-        held = self._or_sheet(
+        return self._or_sheet(
             "matrices",
             format,
-            lambda known: sum(self._silicon.matrix(known, rows, *size)[0] for size in sizes)
-            + (len(sizes) * self.latencies.block_matrix if blocks else 0.0),
+            lambda known: (
+                sum(self._silicon.matrix(known, rows, *size)[0] for size in sizes)
+                + (len(sizes) * self.latencies.block_matrix if blocks else 0.0)
+            ),
             sheet,
         )
-        return held
 
     def _projections(self, rows: float) -> float:
         shapes, t, latent = self.shapes, self.cut.tensor, self._latent

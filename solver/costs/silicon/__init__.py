@@ -1,9 +1,11 @@
 """Operator times measured on silicon, from open tables: read, interpolated, extrapolated (docs/silicon.md)."""
 
-from .grids import ESTIMATED, EXTRAPOLATED, INTERPOLATED, KINDS, MEASURED, Answer
+from ..origins import ESTIMATED, EXTRAPOLATED, INTERPOLATED, KINDS, MEASURED
+from .exchange import PHASES, Kernel
+from .grids import Answer
 from .latent import CACHED, PROMPT_WIDTH
 from .silicon import Silicon
-from .store import NoTable
+from .store import MissingTableError
 
 __all__ = [
     "CACHED",
@@ -12,8 +14,10 @@ __all__ = [
     "INTERPOLATED",
     "KINDS",
     "MEASURED",
+    "PHASES",
     "PROMPT_WIDTH",
     "Answer",
-    "NoTable",
+    "Kernel",
+    "MissingTableError",
     "Silicon",
 ]

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from .grids import ESTIMATED, EXTRAPOLATED, INTERPOLATED, Answer, Column, Grid
+from ..origins import ESTIMATED, EXTRAPOLATED, INTERPOLATED
+from .grids import Answer, Column, Grid
 from .matrix import COLD
 from .sheets import KV_FORMATS, Sheet
 from .store import Store

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from ....models.errors import InputError
+from ..origins import ESTIMATED
 from .files import TableFile
-from .grids import ESTIMATED, Answer, Column, Grid
+from .grids import Answer, Column, Grid
 from .sheets import Sheet
 from .store import Store
 

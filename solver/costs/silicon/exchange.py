@@ -7,11 +7,13 @@ from typing import Literal
 
 import numpy as np
 
-from .grids import EXTRAPOLATED, Answer, Column, Grid
+from ..origins import EXTRAPOLATED
+from .grids import Answer, Column, Grid
 from .sheets import Sheet
 from .store import Store
 
 Phase = Literal["dispatch", "combine"]
+PHASES: tuple[Phase, ...] = ("dispatch", "combine")
 Kernel = Literal["low_latency", "normal"]
 TABLES = {
     ("low_latency", "dispatch"): ("wideep_deepep_ll", "dispatch_avg_t_us"),

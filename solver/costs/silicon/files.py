@@ -1,4 +1,4 @@
-"""Which file serves an engine: its own before others', the newest version that is whole (docs/silicon.md, section 1)."""
+"""Which file serves an engine: its own first, the newest version that is whole (docs/silicon.md, section 1)."""
 
 from __future__ import annotations
 
@@ -60,4 +60,3 @@ def version_key(version: str) -> tuple[tuple[int, int], ...]:
         else:
             parts.append((2 if part == "post" else -1, 0))
     return (*parts, (0, 0))
-

@@ -10,13 +10,13 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from ..origins import EXTRAPOLATED, INTERPOLATED
+
 Column = NDArray[np.float64]
 Kind = NDArray[np.int8]
 Answer = tuple[Column, Kind]
 """Seconds (or e), and where they come from."""
 
-KINDS = ("measured", "interpolated", "extrapolated", "estimated")
-MEASURED, INTERPOLATED, EXTRAPOLATED, ESTIMATED = range(4)
 SNAP = 1e-9
 """Of a logarithm: nearer than this to a point of the table is that point."""
 NEIGHBOURS = 4

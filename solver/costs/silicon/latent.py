@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..origins import ESTIMATED, EXTRAPOLATED, INTERPOLATED
 from .attention import pairs
-from .grids import ESTIMATED, EXTRAPOLATED, INTERPOLATED, Answer, Column, Grid
+from .grids import Answer, Column, Grid
 from .matrix import COLD
 from .sheets import FORMATS, KV_FORMATS, Format, Sheet
 from .store import Store

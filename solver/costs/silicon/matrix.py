@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..origins import ESTIMATED, INTERPOLATED
 from .files import TableFile
-from .grids import ESTIMATED, INTERPOLATED, Answer, Column, Grid
+from .grids import Answer, Column, Grid
 from .sheets import FORMATS, Format, Sheet
 from .store import Store
 

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 from ....models import catalog
 from ....models.hardware import Accelerator
 from ....models.silicon_folder import RELATIVES, has_tables, tables_folder
+from ..origins import ESTIMATED
 from . import attention, collectives, exchange, experts, latent, matrix
-from .grids import ESTIMATED, Answer, Column
+from .grids import Answer, Column
 from .sheets import Sheet, format_of, kv_format_of
 from .store import Store
 
@@ -148,7 +149,7 @@ class Silicon:
         exchanged: bool = True,
         gated: bool = True,
     ) -> Answer:
-        """One rank's routed experts under balanced routing.
+        """One rank's routed experts, tokens falling on experts as a power law.
 
         `exchanged`: an all-to-all brings a rank only the copies meant for its experts; otherwise it sorts out those of
         the whole group, as vLLM and SGLang do without one.

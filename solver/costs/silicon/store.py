@@ -15,7 +15,7 @@ from .tables import Table, read_table
 Built = TypeVar("Built")
 
 
-class NoTable(InputError):
+class MissingTableError(InputError):
     """A card was not measured with an operator; what is asked for is not wrong."""
 
 
@@ -52,10 +52,10 @@ class Store:
         """Every version of an engine's table, newest first."""
         return versions(self.folder, operator, engine, name)
 
-    def missing(self, operator: str, name: str) -> NoTable:
+    def missing(self, operator: str, name: str) -> MissingTableError:
         """What to say where a card has no table of an operator."""
         help = f"add {operator}/<engine>/<version>/{name}_perf.parquet, or price this operator from the data sheet"
-        return NoTable(f"no measured {operator} times for {self.card}", place=Place(self.folder), help=help)
+        return MissingTableError(f"no measured {operator} times for {self.card}", place=Place(self.folder), help=help)
 
     def read(self, file: TableFile, name: str) -> Table:
         """The table itself, once."""

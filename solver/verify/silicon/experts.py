@@ -53,8 +53,8 @@ class Experts(Desk):
             for file in shelf.each("moe", "moe"):
                 made = self._mixture_of(file, near, exchanged and file.engine != "trtllm")
                 if made is not None and (shelf.card, file.engine, near) not in BROKEN:
-                    points, floor, balanced = made
-                    own = near == format and balanced and shelf.own(file)
+                    points, floor, skewed = made
+                    own = near == format and skewed and shelf.own(file)
                     return points, floor, own, exchanged and file.engine != "trtllm"
         raise LookupError(format)
 
@@ -64,10 +64,10 @@ class Experts(Desk):
         rows = [row for row in rows if (row["hidden_size"], row["inter_size"]) not in left_out]
         rows = [row for row in rows if "nongated" not in row["kernel_source"]]
         rows = [row for row in rows if not one_rank or row["moe_ep_size"] == 1]
-        balanced = any(row["distribution"] == "balanced" for row in rows)
+        skewed = any(row["distribution"] == "power_law_1.01" for row in rows)
         kept: list[tuple[Shape, Shape, float, float]] = []
         for row in rows:
-            if row["distribution"] != ("balanced" if balanced else "power_law_1.01"):
+            if row["distribution"] != ("power_law_1.01" if skewed else "balanced"):
                 continue
             shape, tokens = _shape(row), row["num_tokens"]
             work = roofs.experts(self._measured[0], format, tokens, *shape, 3.0)
@@ -78,7 +78,7 @@ class Experts(Desk):
         floor = min(seconds for _, _, seconds, _ in kept)
         entries = [(shape, place, math.log(seconds / (floor + work))) for shape, place, seconds, work in kept]
         slow = _slow(Points(entries, STRETCH))
-        return Points([entry for entry in entries if entry[0] not in slow], STRETCH), floor, balanced
+        return Points([entry for entry in entries if entry[0] not in slow], STRETCH), floor, skewed
 
 
 def _shape(row: Row) -> tuple[float, float, float, float, float]:
