@@ -164,6 +164,8 @@ SOURCES: dict[str, tuple[Provenance, str]] = {
 """Where each default comes from; a group's entry speaks for the constants that have none of their own."""
 
 
-def source_of(group: str, name: str) -> tuple[Provenance, str]:
-    """Provenance and source of a constant's default value."""
+def source_of(group: str, name: str, operators: str = "datasheet") -> tuple[Provenance, str]:
+    """Provenance and source of a constant's default value beside measured or other times of operators."""
+    if operators == "measured" and group == "latencies" and name in WITH_TABLES:
+        return "fitted", "the same measurements, beside measured times of operators; docs/accuracy.md"
     return SOURCES.get(f"{group}.{name}") or SOURCES[group]

@@ -9,6 +9,7 @@ from pydantic import Field
 from .base import Model, Natural, Positive
 from .conflict import Conflict
 from .engine import EngineStrategy, Memory
+from .pass_time import PassTime
 from .plan import SCHEMA_VERSION, Balance, Check, Figure, Proof, Rank, Status, Verification
 from .rules import Role
 from .scenario import Scenario
@@ -145,6 +146,7 @@ class DeploymentPlan(Model):
     conflicts: tuple[Conflict, ...] = Field(default=(), description="if infeasible: conditions that collide")
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    passes: tuple[PassTime, ...] = Field(default=(), description="where the time of forward passes comes from")
     provenance: tuple[Figure, ...] = ()
 
     @property

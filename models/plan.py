@@ -11,6 +11,7 @@ from .base import Model, Natural, Positive
 from .conflict import Conflict
 from .constants import Provenance
 from .engine import Engine, EngineStrategy, Predictions
+from .pass_time import PassTime
 from .scenario import Scenario
 from .strategy import Strategy
 
@@ -181,4 +182,5 @@ class Plan(Model):
     readings: tuple[Reading, ...] = Field(default=(), description="other readings of the conditions, each solved")
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    passes: tuple[PassTime, ...] = Field(default=(), description="where the time of forward passes comes from")
     provenance: tuple[Figure, ...] = ()

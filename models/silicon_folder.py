@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def tables_folder(folder: Path | None = None) -> Path:
             return data
     help = f"pip install 'shardwise[silicon]', or set {VARIABLE} to a folder of tables"
     raise InputError("measured operator times are asked for, and no silicon tables are installed", help=help)
+
+
+def tables_name(folder: Path | None = None) -> str:
+    """What to call the tables in a plan."""
+    if folder is not None or os.environ.get(VARIABLE):
+        return f"folder {tables_folder(folder)}"
+    return f"{PACKAGE.replace('_', '-')} {version(PACKAGE)}"
 
 
 def has_tables(card: Path) -> bool:

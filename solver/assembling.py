@@ -18,6 +18,7 @@ from .choice.table import Table
 from .conditions import all_conditions
 from .costs import Candidates
 from .costs.grid import describe
+from .costs.ledger import pass_times
 from .errors import DisagreementError
 from .figures import figures_of
 from .placement import place
@@ -65,6 +66,7 @@ def plan_of(
         placement=place(scenario, (engine,)),
         assumptions=answer.assumptions_of(scenario),
         warnings=answer.warnings_of(scenario),
+        passes=pass_times(scenario, engine.role, engine.strategy),
         provenance=figures_of(scenario),
     )
     verification = verify(plan)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..models import Link, Scenario
-from ..models.constants import Provenance, source_of
+from ..models.constants import WITH_TABLES, Efficiency, Latencies, Provenance, Reserves, source_of
 from ..models.engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from ..models.plan import Figure
+from ..models.silicon_folder import tables_name
 from ..models.units import show_bytes, show_seconds
 
 _CARD = ("memory", "memory_bandwidth", "compute.bf16", "compute.fp8", "compute.int8", "gpus_per_node")
@@ -14,7 +15,21 @@ _GROUPS = ("efficiency", "latencies", "reserves")
 
 def figures_of(scenario: Scenario) -> tuple[Figure, ...]:
     """Datasheet figures of the card and its links, then every constant of the cost model."""
-    return (*_card_figures(scenario), *_link_figures(scenario), *_constants(scenario))
+    return (_operators(scenario), *_card_figures(scenario), *_link_figures(scenario), *_constants(scenario))
+
+
+def _operators(scenario: Scenario) -> Figure:
+    """What times of operators are made of."""
+    times = scenario.operator_times
+    if times.source == "datasheet":
+        return Figure(
+            name="operator_times",
+            value="data sheet",
+            provenance="fitted",
+            source="peaks of the card and the shares below (docs/costs.md)",
+        )
+    but = f", but {', '.join(times.by_constants)}" if times.by_constants else ""
+    return Figure(name="operator_times", value=f"tables{but}", provenance="measured", source=tables_name(times.tables))
 
 
 def _card_figures(scenario: Scenario) -> list[Figure]:
@@ -60,10 +75,10 @@ def _constants(scenario: Scenario) -> list[Figure]:
     found = []
     for group in _GROUPS:
         constants = getattr(scenario, group)
-        default = type(constants)()
+        default = _defaults(scenario, group)
         for name in type(constants).model_fields:
             value = getattr(constants, name)
-            origin = source_of(group, name)
+            origin = source_of(group, name, scenario.operator_times.source)
             if value != getattr(default, name):
                 origin = _set_by(scenario, group, name)
             found.append(
@@ -75,6 +90,13 @@ def _constants(scenario: Scenario) -> list[Figure]:
                 )
             )
     return found
+
+
+def _defaults(scenario: Scenario, group: str) -> Efficiency | Latencies | Reserves:
+    """The constants of a group where nobody states any."""
+    if group == "latencies":
+        return Latencies.model_validate(WITH_TABLES if scenario.operator_times.source == "measured" else {})
+    return Efficiency() if group == "efficiency" else Reserves()
 
 
 def _set_by(scenario: Scenario, group: str, name: str) -> tuple[Provenance, str]:

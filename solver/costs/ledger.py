@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...models import Scenario
-from ...models.strategy import DEGREES, Strategy
+from ...models.engine import EngineStrategy
+from ...models.pass_time import Origin, PassTime
+from ...models.strategy import DEGREES
 from .cut import OneCard
 from .forward import head_times, layer_times
 from .measured import Measured
@@ -21,44 +24,46 @@ from .setting import Setting, setting
 from .source import Roofline, operator_times
 
 
-@dataclass(frozen=True)
-class Account:
-    """Seconds of one pass through all layers."""
-
-    carries: str
-    """Decode or prompt."""
-    seconds: float
-    shares: dict[str, float]
-    """Origin -> share of the seconds; `fitted` is what is no operator: launches, the host."""
-
-
-def accounts(scenario: Scenario, strategy: Strategy, batch: int, budget: int, role: str) -> list[Account]:
-    """The passes that an engine runs: one that decodes `batch` sequences, one of whole prompts within the budget."""
-    s, found = setting(scenario), []
+def pass_times(scenario: Scenario, role: str, strategy: EngineStrategy) -> tuple[PassTime, ...]:
+    """The passes that an engine of a role runs on the scenario's card."""
+    s = setting(scenario)
+    engine = f"{role} {strategy.describe()}, {scenario.hardware.accelerator.id}"
     degrees = np.array([[getattr(strategy, name) for name in DEGREES]], dtype=np.int64)
-    rows = Rows.of(s, degrees, np.ones(1, dtype=np.int64), np.ones(1, dtype=np.int64))
-    program = Program(OneCard(rows, operator_times(s), ideal=False))
+    program = Program(OneCard(_row(s, degrees), operator_times(s), ideal=False))
+    carried: list[tuple[Literal["decode", "prompt"], Pass]] = []
     if role != "prefill":
-        found.append(_account(s, degrees, program.decode(np.full(1, float(batch))), "decode"))
+        carried.append(("decode", program.decode(np.full(1, float(strategy.batch)))))
     if role != "decode":
-        prompts = max(1.0, budget * strategy.context // s.prompt.mean)
-        found.append(_account(s, degrees, program.mean_prompts(np.full(1, prompts)), "prompt"))
-    return found
+        prompts = max(1.0, strategy.token_budget * strategy.context // s.prompt.mean)
+        carried.append(("prompt", program.mean_prompts(np.full(1, prompts))))
+    return tuple(_pass_time(s, degrees, work, engine, carries) for carries, work in carried)
 
 
-def _account(s: Setting, degrees: NDArray[np.int64], work: Pass, carries: str) -> Account:
-    one = np.ones(1, dtype=np.int64)
-    seconds, total = np.zeros(len(KINDS)), s.latencies.iteration * float(degrees[0, DEGREES.index("pipeline")])
+def _row(s: Setting, degrees: NDArray[np.int64]) -> Rows:
+    return Rows.of(s, degrees, np.ones(1, dtype=np.int64), np.ones(1, dtype=np.int64))
+
+
+def _pass_time(
+    s: Setting, degrees: NDArray[np.int64], work: Pass, engine: str, carries: Literal["decode", "prompt"]
+) -> PassTime:
+    """Every kind of layer apart, so that its operators count as often as there are layers of it."""
+    pace, operators = s.latencies.pace, np.zeros(len(KINDS))
+    total = s.latencies.iteration * float(degrees[0, DEGREES.index("pipeline")])
     for kind, count in Counter(s.layer_kinds).items():
         alone = replace(s, kinds=(s.kinds[kind],), vocabulary=0)
         ledger = _ledger(alone)
-        total += count * float(layer_times(Rows.of(alone, degrees, one, one), work, ledger).layers[0, 0])
-        seconds += count * s.latencies.pace * ledger.seconds()
+        total += count * float(layer_times(_row(alone, degrees), work, ledger).layers[0, 0])
+        operators += count * pace * ledger.seconds()
     ledger = _ledger(s)
-    total += s.latencies.pace * float(head_times(Rows.of(s, degrees, one, one), work.logits, ledger)[0])
-    seconds += s.latencies.pace * ledger.seconds()
-    shares = {origin: float(part) / total for origin, part in zip(KINDS, seconds, strict=True)}
-    return Account(carries, total, {**shares, "fitted": max(0.0, 1 - sum(shares.values()))})
+    total += pace * float(head_times(_row(s, degrees), work.logits, ledger)[0])
+    operators += pace * ledger.seconds()
+    shares: dict[Origin, float] = dict(zip(KINDS, (operators / total).tolist(), strict=True))
+    return PassTime(
+        engine=engine,
+        carries=carries,
+        seconds=total,
+        shares={**shares, "fitted": max(0.0, 1 - sum(shares.values()))},
+    )
 
 
 class _Noted(Roofline):

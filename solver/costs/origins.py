@@ -1,5 +1,12 @@
 """Where the time of an operator comes from."""
 
-KINDS = ("measured", "interpolated", "extrapolated", "estimated")
+from typing import Literal
+
+KINDS: tuple[Literal["measured", "interpolated", "extrapolated", "estimated"], ...] = (
+    "measured",
+    "interpolated",
+    "extrapolated",
+    "estimated",
+)
 """The surest first. Times of the data sheet are estimated."""
 MEASURED, INTERPOLATED, EXTRAPOLATED, ESTIMATED = range(4)

@@ -6,14 +6,16 @@ engines (priced here, or a table's) → counts (bounds, CP-SAT, stage by stage) 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from ...models import Scenario
-from ...models.deployment import DeploymentPlan
+from ...models.deployment import DeploymentPlan, PoolEngine
+from ...models.pass_time import PassTime
 from ...models.plan import Proof, Status
 from ...models.plan import Stage as PlanStage
 from ...models.table_scenario import TableScenario
 from .. import answer
+from ..costs.ledger import pass_times
 from ..errors import DisagreementError, StoppedError
 from ..figures import figures_of
 from ..verify.pools import verify_deployment
@@ -25,6 +27,7 @@ from .confirm import confirm
 from .entries import priced_entries, table_entries
 from .market import Market
 from .objective import Answer, optimise
+from .parts import Part
 from .placing import place_pools
 from .table import TableSource
 from .words import assumptions_of, grid_of, idle_reason, pruned_by, second_route
@@ -93,6 +96,7 @@ def assembled(market: Market, found: Answer, proof: Proof) -> DeploymentPlan:
                 "placement": place_pools(conditions, demands.cards, entries),
                 "checks": checks_of(plan, demands, parts),
                 "warnings": answer.warnings_of(conditions),
+                "passes": tuple(_passes(parts, entries)),
                 "provenance": figures_of(conditions),
             }
         )
@@ -106,6 +110,14 @@ def assembled(market: Market, found: Answer, proof: Proof) -> DeploymentPlan:
         )
         raise DisagreementError(f"the second route does not confirm the deployment: {wrong}")
     return plan.model_copy(update={"verification": verification})
+
+
+def _passes(parts: Sequence[Part], entries: Sequence[PoolEngine]) -> Iterator[PassTime]:
+    """Of every kind of engine on every card that it stands on."""
+    for part, entry in zip(parts, entries, strict=True):
+        assert entry.strategy is not None
+        for scene in part.scenes:
+            yield from pass_times(scene, entry.role, entry.strategy)
 
 
 def proof_of_deployment(

@@ -11,7 +11,7 @@ from ...models.table_scenario import TableScenario
 from .explanation import conflict_section
 from .given_md import knowledge_section, load_section, model_section, stocks_section
 from .layout_md import ranks_section
-from .results_md import balance_rows, checks_table, proof_table, sources_section
+from .results_md import balance_rows, checks_table, passes_section, proof_table, sources_section
 from .text import bullets, plural, section, show_bytes, show_rate, show_seconds, table
 
 
@@ -38,6 +38,7 @@ def deployment_markdown(plan: DeploymentPlan) -> str:
         section("Proof", *proof_table(plan.proof, "engines")),
         knowledge_section(own) if own else "",
         section("Assumptions", bullets(plan.assumptions)),
+        passes_section(plan.passes) if plan.passes else "",
         sources_section(plan.provenance) if plan.provenance else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

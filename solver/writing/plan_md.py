@@ -17,6 +17,7 @@ from .results_md import (
     balance_section,
     checklist_section,
     memory_section,
+    passes_section,
     performance_section,
     proof_section,
     sources_section,
@@ -47,6 +48,7 @@ def plan_markdown(plan: Plan) -> str:
         checklist_section(plan),
         proof_section(plan),
         section("Assumptions", bullets(plan.assumptions)),
+        passes_section(plan.passes) if plan.passes else "",
         sources_section(plan.provenance),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from ...models import Plan
 from ...models.bands import Uncertainty
+from ...models.pass_time import Origin, PassTime
 from ...models.plan import Balance, Check, Figure, Proof
 from .text import bullets, section, show_bytes, show_rate, show_seconds, table
 
@@ -106,6 +108,21 @@ def proof_table(proof: Proof, things: str) -> tuple[str, ...]:
 
 def _number(value: float | None, unit: str) -> str:
     return "unknown" if value is None else f"{value:,.6g} {unit}"
+
+
+def passes_section(passes: Sequence[PassTime]) -> str:
+    """Where the time of every kind of pass comes from."""
+    origins: tuple[Origin, ...] = get_args(Origin)
+    rows = [
+        (one.engine, one.carries, show_seconds(one.seconds), *(f"{one.shares[origin]:.0%}" for origin in origins))
+        for one in passes
+    ]
+    return section(
+        "Where the time comes from",
+        table(("engine", "pass", "time", *origins), rows),
+        "Operators at points of measured tables, between them, beyond them, or estimated (data sheet, related card); "
+        "fitted are launches and the host.",
+    )
 
 
 def sources_section(provenance: Sequence[Figure]) -> str:
