@@ -47,6 +47,8 @@ RELATIVES = {
     "rtx-pro-6000-workstation": ("rtx-pro-6000-server", "rtx-pro-6000-server"),
 }
 """Catalog id -> (card of the nearest build whose efficiencies stand in, the one for what goes over links)."""
+PLAIN = re.compile(r"\w[\w.-]*")
+"""Names of folders; an id is a scenario's and may be any text."""
 LARGEST_SHARE = 0.5
 """A version counts if its table has at least this share of the rows of the largest; smaller ones are single models."""
 
@@ -84,7 +86,7 @@ def has_tables(card: Path) -> bool:
 def card_folder(root: Path, card: str) -> Path:
     """The folder of a catalog card; a card that we do not know may have a folder under its own id."""
     for name in (CARDS.get(card, card), card):
-        if (root / name).is_dir():
+        if PLAIN.fullmatch(name) and (root / name).is_dir():
             return root / name
     known = ", ".join(sorted({*CARDS, *RELATIVES}))
     raise InputError(
