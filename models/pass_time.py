@@ -16,7 +16,7 @@ class PassTime(Model):
 
     engine: str = Field(description="role and degrees, and the card")
     carries: Literal["decode", "prompt"] = Field(
-        description="decode: one token of every sequence of the batch; prompt: as many whole prompts as the budget takes"
+        description="decode: one token of every sequence of the batch; prompt: as many whole prompts as the budget has"
     )
     seconds: float
     shares: dict[Origin, float] = Field(

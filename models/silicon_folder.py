@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -42,6 +43,8 @@ RELATIVES = {
     "rtx-pro-6000-workstation": ("rtx-pro-6000-server", "rtx-pro-6000-server"),
 }
 """Catalog id -> (card of the nearest build whose efficiencies stand in, the one for what goes over links)."""
+PLAIN = re.compile(r"\w[\w.-]*")
+"""Names of folders; an id is a scenario's and may be any text."""
 NOWHERE = "none"
 """Value of the variable under which no table is found, whatever is installed."""
 LAYOUT = "<card>/<operator>/<engine>/<version>/<table>_perf.parquet (docs/silicon.md)"
@@ -79,7 +82,7 @@ def has_tables(card: Path) -> bool:
 def card_folder(root: Path, card: str) -> Path:
     """The folder of a catalog card; a card that we do not know may have a folder under its own id."""
     for name in (CARDS.get(card, card), card):
-        if (root / name).is_dir():
+        if PLAIN.fullmatch(name) and (root / name).is_dir():
             return root / name
     known = ", ".join(sorted({*CARDS, *RELATIVES}))
     raise InputError(f"no silicon tables for card '{card}'", place=Place(root), help=f"cards: {known}; or add {LAYOUT}")

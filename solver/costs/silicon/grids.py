@@ -5,11 +5,13 @@ The stored number is e = ln(t / (floor + roof)); docs/silicon.md, sections 3 and
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ....models.errors import InputError
 from ..origins import EXTRAPOLATED, INTERPOLATED
 
 Column = NDArray[np.float64]
@@ -20,6 +22,7 @@ Answer = tuple[Column, Kind]
 SNAP = 1e-9
 """Of a logarithm: nearer than this to a point of the table is that point."""
 NEIGHBOURS = 4
+MOST_POINTS = 2**24
 _RANK = 1e9
 """Squared distances are compared in steps of 1/_RANK, so that equal ones are equal; the first slice wins then."""
 
@@ -48,7 +51,11 @@ class Grid:
         self._places = np.log(self.shapes) * self._weights
         self.axes = [np.unique(axis) for axis in coordinates]
         self.logs = [np.log(axis) for axis in self.axes]
-        values = np.full((len(self.shapes), *(len(axis) for axis in self.axes)), np.nan)
+        form = (len(self.shapes), *(len(axis) for axis in self.axes))
+        if math.prod(form) > MOST_POINTS:
+            help = "tables are measured on a grid: few different values of each size"
+            raise InputError(f"{rows:,} measurements need a grid of {math.prod(form):,} points", help=help)
+        values = np.full(form, np.nan)
         index = [slices.ravel(), *(np.searchsorted(a, c) for a, c in zip(self.axes, coordinates, strict=True))]
         slowest_first = np.argsort(-efficiency, kind="stable")  # of duplicates the fastest stays
         values[tuple(i[slowest_first] for i in index)] = efficiency[slowest_first]

@@ -68,7 +68,13 @@ class Store:
         self.sources[what] = f"{file.engine} {file.version}, {file.path.relative_to(self.folder.parent)}"
 
     def once(self, key: tuple[str, ...], build: Callable[[], Built]) -> Built:
-        """What `build` makes, made once."""
+        """What `build` makes, made once. A table that is no grid is named with its card and operator."""
         if key not in self._built:
-            self._built[key] = build()
+            try:
+                self._built[key] = build()
+            except InputError as error:
+                if error.place is None:
+                    place = Place(self.folder)
+                    raise InputError(f"{key[0]}: {error.message}", place=place, help=error.help) from None
+                raise
         return self._built[key]  # type: ignore[return-value]  # a key always holds what its builder made

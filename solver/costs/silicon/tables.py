@@ -98,8 +98,7 @@ def rows_of(path: Path) -> int:
 
 def read_table(path: Path, name: str) -> Table:
     """Read and check one table. Raises InputError that names the file and what was expected."""
-    layout = LAYOUTS[name]
-    file = _opened(path, layout.texts)
+    layout, file = LAYOUTS[name], _opened(path)
     optional = layout.defaults or {}
     here = [*file.schema_arrow.names]
     wanted = [*layout.numbers, *layout.texts, *layout.times]
@@ -107,12 +106,14 @@ def read_table(path: Path, name: str) -> Table:
     if missing:
         raise _bad(path, f"columns are missing: {', '.join(missing)}", f"a {name} table has {', '.join(wanted)}")
     numbers = [*layout.numbers, *(column for column in optional if column in here)]
-    arrow = import_module("pyarrow")
+    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     try:
-        read = file.read(columns=[*numbers, *layout.texts, *layout.times])
+        # not parquet.read_table: it would import pandas, which takes longer than all tables of a card
+        coding = parquet.ParquetFile(path, metadata=file.metadata, read_dictionary=list(layout.texts))
+        read = coding.read(columns=[*numbers, *layout.texts, *layout.times])
         columns = {column: _numbers(path, read[column], column) for column in (*numbers, *layout.times)}
         coded = {column: _texts(path, read[column], column) for column in layout.texts}
-    except (arrow.ArrowException, OSError, ValueError) as error:
+    except (arrow.ArrowException, OSError, ValueError, KeyError) as error:
         if isinstance(error, InputError):
             raise
         raise _unreadable(path, error) from None
@@ -129,8 +130,7 @@ def read_table(path: Path, name: str) -> Table:
     return Table(path, sizes, codes, {column: words for column, (_, words) in coded.items()}, times)
 
 
-def _opened(path: Path, texts: tuple[str, ...] = ()) -> Any:
-    """Its columns are read from here: `pyarrow.parquet.read_table` would import pandas, slower than a card's tables."""
+def _opened(path: Path) -> Any:
     try:
         arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError:
@@ -139,7 +139,7 @@ def _opened(path: Path, texts: tuple[str, ...] = ()) -> Any:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise _bad(path, f"larger than {LARGEST_FILE:,} bytes", "keep the shapes that models have")
-        file = parquet.ParquetFile(path, read_dictionary=list(texts))
+        file = parquet.ParquetFile(path)
     except (arrow.ArrowException, OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
