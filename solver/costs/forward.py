@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...models.transformer import LayerKind
 from . import links
+from .mixers import indexer, linear_attention
 from .rows import Column, Rows
 from .setting import Setting
 from .source import OperatorTimes
@@ -23,7 +25,7 @@ class Pass:
     prompt: Column
     """P: prompt tokens."""
     pairs: tuple[Column, Column]
-    """Query-key pairs of the prompts, (full, sliding) layer."""
+    """Query-key pairs of the prompts, (full, sliding or sparse) layer."""
     prefix: tuple[Column, Column]
     """Prefix tokens read again, (full, sliding) layer."""
     logits: Column
@@ -50,34 +52,42 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     """Price one pass on every row."""
     s = rows.setting
     tokens = work.decoding + work.prompt / rows.context
-    shared = _projections(rows, tokens, times) + times.traffic(
-        tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes
-    )
+    shared = times.traffic(tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes)
     shared = shared + s.latencies.layer + work.prompt_share * s.latencies.eager_layer
     reduce = links.all_reduce(rows, tokens * s.hidden * s.plain_bytes, rows.tensor)
     shared = shared + reduce + links.context_exchange(rows, work.prompt)
-    attention = {sliding: _attention(rows, work, sliding, times) for sliding in {kind.sliding for kind in s.kinds}}
+    attention = {
+        mixer: _projections(rows, tokens, mixer, times) + _attention(rows, work, mixer, times) for mixer in s.mixers
+    }
     block: dict[bool, Column] = {}
     for expert in {kind.expert for kind in s.kinds}:
         block[expert] = _experts(rows, tokens, times) if expert else _dense(rows, tokens, times) + reduce
-    layers = np.array([shared + attention[kind.sliding] + block[kind.expert] for kind in s.kinds])
+    layers = np.array([shared + attention[kind.mixer] + block[kind.expert] for kind in s.kinds])
     return LayerTimes(layers, _head(rows, work.logits, times), tokens)
 
 
-def _projections(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
-    s, weights = rows.setting, rows.attention_matrices
-    width = s.heads * s.key_dim / rows.tensor
+def _projections(rows: Rows, tokens: Column, mixer: LayerKind, times: OperatorTimes) -> Column:
+    s, weights = rows.setting, rows.attention_matrices(mixer)
+    width = s.mixers[mixer].width / rows.tensor
     return times.matrix(2 * tokens * weights, weights * s.weight_bytes, "weights", tokens, width)
 
 
-def _attention(rows: Rows, work: Pass, sliding: bool, times: OperatorTimes) -> Column:
-    s = rows.setting
+def _attention(rows: Rows, work: Pass, mixer: LayerKind, times: OperatorTimes) -> Column:
+    if mixer.linear:
+        return linear_attention(rows, work.decoding, work.prompt, times)
+    s, sliding = rows.setting, mixer.sliding
     heads, width = s.heads / rows.tensor, rows.kv_width(s.kv_bytes)
     pairs, prefix = work.pairs[sliding], work.prefix[sliding]
-    prompt = times.attention(2 * heads * s.score_width * pairs / rows.context, prefix * width / rows.context)
-    context = np.minimum(work.context, s.window) if sliding else work.context
+    scores = s.score_width * pairs
+    if s.sparse:  # all keys as the heads see them, or the picked ones in the compressed space
+        scores = np.minimum(scores, s.decode_score_width * work.pairs[True])
+    prompt = times.attention(2 * heads * scores / rows.context, prefix * width / rows.context)
+    context = np.minimum(work.context, s.window) if sliding or s.sparse else work.context
     read = work.decoding * context
-    return prompt + times.attention(2 * heads * s.decode_score_width * read, read * width)
+    core = prompt + times.attention(2 * heads * s.decode_score_width * read, read * width)
+    if not mixer.indexed:
+        return core
+    return core + indexer(rows, pairs, prefix, work.decoding * work.context, times)
 
 
 def _dense(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
@@ -120,7 +130,7 @@ def _head(rows: Rows, logits: Column, times: OperatorTimes) -> Column:
 
 
 def pairs_of(s: Setting, length: float, mean_square: float) -> tuple[float, float]:
-    """Query-key pairs of one prompt in a (full, sliding) layer."""
+    """Query-key pairs of one prompt in a (full, sliding or sparse) layer."""
     window = s.window
     sliding = length**2 / 2 if length <= window else length * window - window**2 / 2
     return mean_square / 2, sliding

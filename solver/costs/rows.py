@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.strategy import DEGREES
+from ...models.transformer import LayerKind
 from .setting import Setting
 
 Column = NDArray[np.float64]
@@ -117,8 +118,16 @@ class Rows:
             return np.full(len(self), self.setting.latent_kv * element_bytes)
         return 2 * self.kv_heads * self.setting.head_dim * element_bytes
 
-    @cached_property
-    def attention_matrices(self) -> Column:
-        """A_r: attention weights of one layer on one rank."""
-        a = self.setting.attention
+    def cached(self, kind: LayerKind, tokens: float) -> Column:
+        """Bytes that one sequence of so many tokens keeps in one layer of a kind on one rank."""
+        s = self.setting
+        if kind.linear:
+            return s.state_bytes / self.tensor
+        index = tokens * s.index_bytes if kind.indexed else 0
+        seen = min(tokens, s.window) if kind.sliding else tokens
+        return (self.kv_width(s.kv_bytes) * seen + index) / self.context
+
+    def attention_matrices(self, kind: LayerKind) -> Column:
+        """A_r: attention weights of one layer of a kind on one rank."""
+        a = self.setting.mixers[kind.mixer]
         return a.by_head / self.tensor + a.by_kv_head * self.kv_heads / self.setting.key_heads + a.replicated
