@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...models.counts import AttentionCount
 from ...models.transformer import LayerKind
 from . import links
 from .mixers import indexer, linear_attention
@@ -56,8 +57,9 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     shared = shared + s.latencies.layer + work.prompt_share * s.latencies.eager_layer
     reduce = links.all_reduce(rows, tokens * s.hidden * s.plain_bytes, rows.tensor)
     shared = shared + reduce + links.context_exchange(rows, work.prompt)
+    projections = {weights: _projections(rows, tokens, weights, times) for weights in {*s.mixers.values()}}
     attention = {
-        mixer: _projections(rows, tokens, mixer, times) + _attention(rows, work, mixer, times) for mixer in s.mixers
+        mixer: projections[weights] + _attention(rows, work, mixer, times) for mixer, weights in s.mixers.items()
     }
     block: dict[bool, Column] = {}
     for expert in {kind.expert for kind in s.kinds}:
@@ -66,9 +68,9 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     return LayerTimes(layers, _head(rows, work.logits, times), tokens)
 
 
-def _projections(rows: Rows, tokens: Column, mixer: LayerKind, times: OperatorTimes) -> Column:
-    s, weights = rows.setting, rows.attention_matrices(mixer)
-    width = s.mixers[mixer].width / rows.tensor
+def _projections(rows: Rows, tokens: Column, attention: AttentionCount, times: OperatorTimes) -> Column:
+    s, weights = rows.setting, rows.attention_matrices(attention)
+    width = attention.width / rows.tensor
     return times.matrix(2 * tokens * weights, weights * s.weight_bytes, "weights", tokens, width)
 
 

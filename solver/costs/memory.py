@@ -49,9 +49,9 @@ def _ends(rows: Rows) -> tuple[Column, Column]:
 
 
 def _layer_weights(rows: Rows, kind: LayerKind) -> Column:
-    s = rows.setting
-    plain = (s.mixers[kind.mixer].small + s.scenario.model.norms_per_layer * s.hidden) * s.plain_bytes
-    total = rows.attention_matrices(kind) * s.weight_bytes + plain
+    s, attention = rows.setting, rows.setting.mixers[kind.mixer]
+    plain = (attention.small + s.scenario.model.norms_per_layer * s.hidden) * s.plain_bytes
+    total = rows.attention_matrices(attention) * s.weight_bytes + plain
     if not kind.expert:
         return total + s.dense_weights / rows.dense_ranks * s.weight_bytes
     one = s.expert_weights * _slice(rows) * s.expert_bytes + s.expert_biases * s.plain_bytes

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ...models.counts import AttentionCount
 from ...models.strategy import DEGREES
 from ...models.transformer import LayerKind
 from .setting import Setting
@@ -127,7 +128,6 @@ class Rows:
         seen = min(tokens, s.window) if kind.sliding else tokens
         return (self.kv_width(s.kv_bytes) * seen + index) / self.context
 
-    def attention_matrices(self, kind: LayerKind) -> Column:
-        """A_r: attention weights of one layer of a kind on one rank."""
-        a = self.setting.mixers[kind.mixer]
+    def attention_matrices(self, a: AttentionCount) -> Column:
+        """A_r: attention weights of one layer on one rank."""
         return a.by_head / self.tensor + a.by_kv_head * self.kv_heads / self.setting.key_heads + a.replicated
