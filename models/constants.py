@@ -24,17 +24,21 @@ class Efficiency(Model):
     the whole model.
     """
 
-    mfu: Share = Field(default=0.81, gt=0, le=1, description="dense matrices, share of peak FLOP/s")
-    bandwidth: Share = Field(default=0.63, gt=0, le=1, description="dense matrices, share of peak bytes/s")
-    expert_mfu: Share = Field(default=0.17, gt=0, le=1, description="grouped expert matrices, share of peak FLOP/s")
-    expert_bandwidth: Share = Field(default=0.70, gt=0, le=1, description="expert matrices, share of peak bytes/s")
-    attention_mfu: Share = Field(default=0.40, gt=0, le=1, description="attention core, share of peak 16-bit FLOP/s")
-    kv_bandwidth: Share = Field(default=0.80, gt=0, le=1, description="reading the KV cache, share of peak bytes/s")
-    link: Share = Field(default=0.48, gt=0, le=1, description="all-reduce, all-gather, point to point: share of link")
+    mfu: Share = Field(default=0.79, gt=0, le=1, description="dense matrices, share of peak FLOP/s")
+    bandwidth: Share = Field(default=0.67, gt=0, le=1, description="dense matrices, share of peak bytes/s")
+    expert_mfu: Share = Field(default=0.27, gt=0, le=1, description="grouped expert matrices, share of peak FLOP/s")
+    expert_bandwidth: Share = Field(default=0.84, gt=0, le=1, description="expert matrices, share of peak bytes/s")
+    attention_mfu: Share = Field(default=0.50, gt=0, le=1, description="attention core, share of peak 16-bit FLOP/s")
+    kv_bandwidth: Share = Field(default=0.84, gt=0, le=1, description="reading the KV cache, share of peak bytes/s")
+    link: Share = Field(default=0.57, gt=0, le=1, description="all-reduce, all-gather, point to point: share of link")
     exchange_link: Share = Field(default=0.80, gt=0, le=1, description="expert dispatch and combine: share of link")
     transfer_link: Share = Field(default=0.80, gt=0, le=1, description="KV cache from prefill to decode: share of link")
+    fp4: Share = Field(default=0.67, gt=0, le=1, description="4-bit products: share of what others reach of their peak")
     half_rows: float = Field(
         default=0.0, ge=0, le=1e6, description="rows at which a matrix reaches half its mfu; 0: no effect"
+    )
+    expert_half_rows: float = Field(
+        default=1.0, ge=0, le=1e6, description="tokens per expert at which grouped experts reach half their mfu"
     )
     half_width: float = Field(default=64.0, ge=0, le=1e6, description="shard width at which it reaches half its mfu")
     overlap: Share = Field(default=0.0, ge=0, lt=1, description="share of communication hidden behind computation")
@@ -58,17 +62,33 @@ class Efficiency(Model):
 class Latencies(Model):
     """Times that do not shrink with the work: launches, synchronisation, the host. `none` sets all to zero."""
 
-    layer: Seconds = Field(default=8e-6, description="per layer")
-    expert_layer: Seconds = Field(default=29e-6, description="more, per layer with experts")
-    all_reduce: Seconds = Field(default=18e-6, description="per all-reduce over 4 ranks; grows as below")
-    all_reduce_growth: float = Field(default=0.48, ge=0, le=2, description="exponent of (ranks / 4)")
+    layer: Seconds = Field(default=7.4e-6, description="per layer, on a card whose `launches` is 1")
+    expert_layer: Seconds = Field(default=39e-6, description="more, per layer with experts, likewise")
+    block_matrix: Seconds = Field(default=11.6e-6, description="per dense matrix of a block-fp8 checkpoint")
+    all_reduce: Seconds = Field(default=23e-6, description="per all-reduce over 4 ranks; grows as below")
+    all_reduce_growth: float = Field(default=0.25, ge=0, le=2, description="exponent of (ranks / 4)")
     exchange: Seconds = Field(default=35e-6, description="per dispatch or combine over 8 ranks; grows as below")
     exchange_growth: float = Field(default=0.2, ge=0, le=2, description="exponent of (ranks / 8)")
-    iteration: Seconds = Field(default=0.5e-3, description="host time per forward pass and pipeline stage")
-    eager_layer: Seconds = Field(default=0.23e-3, description="per layer of a pass that carries prompt tokens")
-    startup: Seconds = Field(default=70e-3, description="request handling before the first pass")
+    iteration: Seconds = Field(default=0.05e-3, description="host time per forward pass and pipeline stage")
+    sequence: Seconds = Field(default=5e-6, description="per sequence that needs logits: sampling and the host's work")
+    send_token: Seconds = Field(default=8e-6, description="per token that a pipeline stage hands on, beside its bytes")
+    eager_layer: Seconds = Field(default=0.097e-3, description="per layer of a pass that carries prompt tokens")
+    startup: Seconds = Field(default=15e-3, description="request handling before the first pass")
+    prompt_token: Seconds = Field(default=4.7e-6, description="more of it, per prompt token")
+    wait_steps: float = Field(
+        default=4.1,
+        ge=0,
+        le=1e3,
+        description="iterations of the running batch that a new request waits for, before and after its prompt",
+    )
+    pace: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        description="all of a pass's layers and its head take this many times as long: an engine build on a card",
+    )
     token_traffic: float = Field(
-        default=43.0,
+        default=2.8,
         ge=0,
         le=1e4,
         description="activation traffic per token and layer, in units of hidden elements",
@@ -79,8 +99,9 @@ class Latencies(Model):
     def _none(cls, data: Any) -> Any:
         if data != "none":
             return data
-        bare = ("all_reduce_growth", "exchange_growth", "token_traffic")
-        return {name: 0 if name in bare else "0 s" for name in cls.model_fields}
+        bare = ("all_reduce_growth", "exchange_growth", "token_traffic", "wait_steps")
+        plain = {"pace": 1.0, **dict.fromkeys(bare, 0)}
+        return {name: plain.get(name, "0 s") for name in cls.model_fields}
 
 
 class Reserves(Model):

@@ -139,9 +139,10 @@ def expert_bias_weights(model: Transformer) -> int:
 
 def count_parameters(model: Transformer) -> ParameterCount:
     """Every parameter of the model, by part."""
-    moe_layers = sum(kind.expert for kind in model.kinds)
+    kinds = Counter(model.kinds)
+    moe_layers = sum(n for kind, n in kinds.items() if kind.expert)
     dense_layers = model.layers - moe_layers
-    mixers = [(mixer_weights(model, mixer), n) for mixer, n in Counter(kind.mixer for kind in model.kinds).items()]
+    mixers = [(mixer_weights(model, kind), n) for kind, n in kinds.items()]
     table = model.vocabulary * model.hidden
     e = model.experts
     one_expert = expert_weights(model) + expert_bias_weights(model)

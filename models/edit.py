@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_serializer
 
 from .base import Model
 from .constants import Latencies
+from .engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from .errors import InputError
 from .hardware import Accelerator, Hardware, Link
 from .scenario import Scenario
@@ -178,8 +179,9 @@ def edited_scenario(scenario: Scenario, edits: Sequence[Edit]) -> Scenario:
         share = old.memory_utilization if old else Hardware.model_fields["memory_utilization"].default
         if data["hardware"]["memory_utilization"] == share:
             del data["hardware"]["memory_utilization"]
-        if data["latencies"]["startup"] == (old.startup if old else Latencies().startup):
-            del data["latencies"]["startup"]
+        for name in ENGINE_CONSTANTS:
+            if data["latencies"][name] == getattr(old or Latencies(), name):
+                del data["latencies"][name]
     data = edited(data, edits, scenario)
     card, memory = data["hardware"]["accelerator"], scenario.hardware.accelerator.memory
     if isinstance(card, dict) and card["id"] != "inline" and card["memory"] != memory:

@@ -9,6 +9,9 @@ from pydantic import Field
 from .base import Model, Natural
 from .units import Seconds, Share
 
+CONSTANTS = ("startup", "wait_steps", "sequence")
+"""Constants of the cost model (`latencies`) that an engine brings."""
+
 
 class EngineProfile(Model):
     """One serving engine. Without one (`generic`) every legal strategy counts as expressible."""
@@ -18,6 +21,8 @@ class EngineProfile(Model):
     version: str = Field(description="the version these facts were read from")
     memory_utilization: Share = Field(gt=0, le=1, description="share of the card it may fill, unless the scenario says")
     startup: Seconds = Field(description="request handling before the first pass, unless the scenario says")
+    wait_steps: float = Field(ge=0, description="iterations a new request waits, unless the scenario says")
+    sequence: Seconds = Field(description="per sequence that needs logits, unless the scenario says")
     dense_ranks: Literal["attention", "stage"] = Field(
         default="attention",
         description="ranks that share dense feed-forward, shared experts and LM head: the tensor ranks of an attention "

@@ -82,6 +82,9 @@ class Accelerator(Model):
     network_link: Link = Field(
         default=Link(bandwidth=50e9, latency=8e-6), description="link between nodes, this GPU's share"
     )
+    launches: float = Field(
+        default=1.0, gt=0, le=100, description="fixed times per layer on this card and its host, relative to Hopper's"
+    )
     assumed: tuple[str, ...] = Field(default=(), description="figures without a published source")
     sources: dict[str, str] = Field(default_factory=dict, description="figure -> where it was published")
 

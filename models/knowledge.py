@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator
 
 from . import catalog
+from .bands import Bands
 from .base import Model
 from .errors import InputError, Place
 from .hardware import Accelerator, Link
@@ -47,6 +48,12 @@ class Knowledge(Model):
     rules: tuple[Rule, ...] = Field(default=(), description="further named conditions")
     measures: tuple[MeasureRule, ...] = Field(
         default=(), description="further techniques that do nothing in their setting, for `audit`"
+    )
+    bands: Bands | None = Field(
+        default=None, description="how far measurements lie from predictions with these constants"
+    )
+    calibration: dict[str, Any] = Field(
+        default_factory=dict, description="what `calibrate` fitted the constants to, and the errors that remain"
     )
     origins: dict[str, str] = Field(default_factory=dict, description="what -> the file it comes from; set on reading")
 
@@ -140,6 +147,9 @@ def load_knowledge(paths: Sequence[str | Path]) -> Knowledge:
             if (link := getattr(part.links, name)) is not None:
                 whole.setdefault("links", {})[name] = link
                 origins[f"links.{name}"] = file.name
+        if part.bands is not None:
+            whole["bands"] = part.bands
+            origins["bands"] = file.name
         whole["measures"] = (*whole.get("measures", ()), *part.measures)
         for rule in part.rules:
             if f"rules.{rule.id}" in origins:
@@ -199,6 +209,9 @@ def lay_under(data: dict[str, Any], knowledge: Knowledge) -> dict[str, Any]:
             data[group] = {**known, **own}
             for name in known.keys() - own.keys():
                 take(f"{group}.{name}")
+    if knowledge.bands is not None and "bands" not in data:
+        data["bands"] = knowledge.bands
+        take("bands")
     if knowledge.rules:
         data["rules"] = [*(data.get("rules") or []), *knowledge.rules]
         for rule in knowledge.rules:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from .bands import Uncertainty
 from .base import Model, Natural, Positive
 from .conflict import Conflict
 from .constants import Provenance
@@ -124,6 +125,10 @@ class Alternative(Model):
     tokens_per_s: float
     tokens_per_s_per_gpu: float
     why_not: str
+    inside_band: bool = Field(
+        default=False,
+        description="its throughput per GPU lies within the band of the plan's: a measurement may turn them",
+    )
 
 
 class Reading(Model):
@@ -166,6 +171,7 @@ class Plan(Model):
     gpus_idle: Natural = 0
     idle_reason: str | None = Field(default=None, description="why idle GPUs cannot help, by the proof")
     predictions: Predictions | None = None
+    uncertainty: Uncertainty | None = Field(default=None, description="bands in which eight of ten measurements lie")
     checks: tuple[Check, ...] = ()
     proof: Proof
     alternatives: tuple[Alternative, ...] = Field(default=(), description="runners-up that differ in their degrees")

@@ -64,11 +64,16 @@ class Precision(Model):
         return BYTES[self.kv_cache]
 
     def compute_format(self, part: Literal["weights", "experts"], card: Accelerator) -> Number:
-        """The unit that multiplies a matrix: 8-bit formats natively where the card can, else 16 bit.
+        """The unit that multiplies a matrix: natively where the card can, else 16 bit.
 
-        4-bit weights are widened before the multiplication (weight-only kernels), so they run at the 16-bit rate.
+        nvfp4 is multiplied in 4 bit, mxfp4 against 8-bit activations, on cards with a 4-bit unit (Blackwell). Elsewhere
+        4-bit weights are widened before the multiplication (weight-only kernels): they run at the 16-bit rate.
         """
         held = self.experts or self.weights if part == "experts" else self.weights
         if held in ("fp8", "int8") and card.compute.has(held):
             return held
+        if held == "nvfp4" and card.compute.has("fp4"):
+            return "fp4"
+        if held == "mxfp4" and card.compute.has("fp4") and card.compute.has("fp8"):
+            return "fp8"
         return "bf16"

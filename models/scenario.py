@@ -10,8 +10,10 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from . import catalog, counts
+from .bands import Bands
 from .base import Model, Positive
 from .constants import Efficiency, Latencies, Reserves
+from .engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from .engine_profile import EngineProfile
 from .errors import InputError
 from .hardware import Hardware
@@ -109,6 +111,7 @@ class Scenario(Model):
     efficiency: Efficiency = Field(default=Efficiency(), description="shares of the peaks that operators reach")
     latencies: Latencies = Field(default=Latencies(), description="fixed times; `none` for a pure roofline")
     reserves: Reserves = Field(default=Reserves(), description="memory beside weights and KV cache")
+    bands: Bands = Field(default=Bands(), description="how far measurements lie from the predictions")
 
     @model_validator(mode="before")
     @classmethod
@@ -126,7 +129,9 @@ class Scenario(Model):
         if isinstance(hardware, dict):
             hardware = {"memory_utilization": profile.memory_utilization, **hardware}
         if isinstance(latencies, dict):
-            latencies = {"startup": f"{profile.startup} s", **latencies}
+            brought = {name: getattr(profile, name) for name in ENGINE_CONSTANTS}
+            units = {name: f"{value} s" if name != "wait_steps" else value for name, value in brought.items()}
+            latencies = {**units, **latencies}
         return {**data, "engine": profile, "hardware": hardware, "latencies": latencies}
 
     @field_validator("engine", mode="before")

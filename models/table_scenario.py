@@ -90,6 +90,9 @@ class TableRequirements(Model):
     throughput: TableThroughput | None = Field(default=None, description="of the whole deployment, at least")
     throughput_per_gpu: TableThroughput | None = Field(default=None, description="divided by the GPUs used, at least")
     memory_per_gpu: Bytes | None = Field(default=None, gt=0, description="the table's memory_gb, at most")
+    tightened_by: Share = Field(
+        default=0.0, ge=0, le=10, description="share by which `--margin` has tightened these limits already"
+    )
 
 
 class Engines(Model):

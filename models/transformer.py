@@ -169,6 +169,11 @@ class LayerKind(NamedTuple):
         """The same attention, whatever comes after it."""
         return self._replace(expert=False)
 
+    @property
+    def projects(self) -> LayerKind:
+        """The same attention weights, however far they look and whatever comes after them."""
+        return self._replace(expert=False, sliding=False)
+
 
 class Transformer(Model):
     """A decoder-only language model."""

@@ -94,7 +94,7 @@ class Workload(Model):
         default=Lengths(min=1, max=1), description="answer length; 1: prefill only (the first token ends it)"
     )
     requests_per_client: float = Field(
-        default=10.0,
+        default=6.3,
         ge=1,
         description="requests each closed-loop client sends; the opening burst is averaged over them",
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..models import Plan, Scenario
+from ..models.bands import Uncertainty
 from ..models.plan import Alternative, Proof, Status
 from ..models.plan import Stage as PlanStage
 from . import answer
@@ -46,7 +47,7 @@ def plan_of(
     chosen = candidates.take([row])
     engine = answer.engine_of(scenario, chosen)
     conditions = all_conditions(scenario)
-    facts = answer.facts_of(chosen, conditions)
+    facts, predictions = answer.facts_of(chosen, conditions), answer.predictions_of(scenario, chosen)
     used = int(chosen.gpus_used[0])
     idle = scenario.hardware.gpu_range.max - used
     plan = Plan(
@@ -56,10 +57,11 @@ def plan_of(
         gpus_used=used,
         gpus_idle=idle,
         idle_reason=_idle_reason(scenario, stages, idle, proof),
-        predictions=answer.predictions_of(scenario, chosen),
+        predictions=predictions,
+        uncertainty=Uncertainty.around(scenario.bands, predictions),
         checks=tuple(answer.check_of(condition, facts, ok=True) for condition in conditions),
         proof=proof,
-        alternatives=_alternatives(candidates, table, stages, row, alternatives),
+        alternatives=_alternatives(scenario, candidates, table, stages, row, alternatives),
         placement=place(scenario, (engine,)),
         assumptions=answer.assumptions_of(scenario),
         warnings=answer.warnings_of(scenario),
@@ -87,7 +89,7 @@ def _idle_reason(scenario: Scenario, stages: Sequence[Stage], idle: int, proof: 
 
 
 def _alternatives(
-    candidates: Candidates, table: Table, stages: Sequence[Stage], row: int, count: int
+    scenario: Scenario, candidates: Candidates, table: Table, stages: Sequence[Stage], row: int, count: int
 ) -> tuple[Alternative, ...]:
     """The best legal rows that differ from the plan, and from each other, in their degrees."""
     legal = np.flatnonzero(table.broken == 0)
@@ -101,12 +103,13 @@ def _alternatives(
         if key in seen:
             continue
         seen.add(key)
-        found.append(_alternative(candidates, stages, int(index), row))
+        found.append(_alternative(scenario, candidates, int(index), row))
     return tuple(found)
 
 
-def _alternative(candidates: Candidates, stages: Sequence[Stage], index: int, row: int) -> Alternative:
-    rate = candidates.tokens_rate
+def _alternative(scenario: Scenario, candidates: Candidates, index: int, row: int) -> Alternative:
+    rate, per_gpu = candidates.tokens_rate, candidates.tokens_rate / candidates.gpus_used
+    low, high = scenario.bands.of("throughput", float(per_gpu[row]))
     tpot = float(candidates.tpot[index])
     words = []
     for name, column in (
@@ -122,8 +125,9 @@ def _alternative(candidates: Candidates, stages: Sequence[Stage], index: int, ro
         ttft_s=float(candidates.ttft[index]),
         tpot_s=None if np.isnan(tpot) else tpot,
         tokens_per_s=float(rate[index]),
-        tokens_per_s_per_gpu=float(rate[index] / candidates.gpus_used[index]),
+        tokens_per_s_per_gpu=float(per_gpu[index]),
         why_not=", ".join(words),
+        inside_band=bool(low <= per_gpu[index] <= high),
     )
 
 

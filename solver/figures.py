@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..models import Link, Scenario
 from ..models.constants import Provenance, source_of
+from ..models.engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from ..models.plan import Figure
 from ..models.units import show_bytes, show_seconds
 
@@ -83,12 +84,9 @@ def _set_by(scenario: Scenario, group: str, name: str) -> tuple[Provenance, str]
         if (file := scenario.knowledge.get(f"{group}.{key}")) is not None:
             return "stated", f"knowledge: {file}"
     engine = scenario.engine
-    if (
-        engine is not None
-        and (group, name) == ("latencies", "startup")
-        and scenario.latencies.startup == engine.startup
-    ):
-        return "fitted", f"{engine.name}: {engine.sources.get('startup', 'its profile')}"
+    brought = engine is not None and group == "latencies" and name in ENGINE_CONSTANTS
+    if engine is not None and brought and getattr(scenario.latencies, name) == getattr(engine, name):
+        return "fitted", f"{engine.name}: {engine.sources.get(name, 'its profile')}"
     return "stated", "the scenario"
 
 

@@ -59,6 +59,17 @@ def measures() -> dict[str, Any]:
     return data
 
 
+@cache
+def published_names(kind: str) -> dict[str, str]:
+    """Name in publications, in small letters -> id, for "accelerators" or "models"; ids stand for themselves."""
+    from ..reading.tree import read_text_tree
+
+    data = read_text_tree((files(__name__) / "published_names.yaml").read_text(encoding="utf-8")).data
+    assert isinstance(data, dict)
+    own = ids("language_models" if kind == "models" else kind)
+    return {**{name: name for name in own}, **{name.lower(): id for name, id in data[kind].items()}}
+
+
 def language_model(name: str) -> dict[str, Any]:
     """The raw entry of a language model. Raises InputError for an unknown id."""
     return _read("language_models", name)

@@ -6,10 +6,6 @@ formats become the same rows of text cells, so that one set of rules holds for t
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from itertools import islice
@@ -18,6 +14,7 @@ from typing import Any, BinaryIO
 
 from ..engine_table import COLUMNS, FIRST_LINE, LEGAL_TIMES, LONGEST_TEXT, EngineTable, header_mistakes, row_mistakes
 from ..errors import InputError, InputErrors, Place
+from .csv_text import Row, cell_place, csv_rows, opened
 
 LARGEST_FILE = 256_000_000
 """Bytes of a table, and of a .parquet unpacked; a million rows take about 100 MB."""
@@ -25,15 +22,8 @@ MOST_ROWS = 1_000_000
 _MOST_ERRORS = 10
 _BATCH = 200
 """Rows read at once; more would not stay in a processor's cache."""
-_BLOCK = 2**20
 _SMALLER = "keep the engines worth choosing: drop those that another of the same role and GPUs beats in everything"
 
-_CELL = r' *+(?:"[^"]*+(?:""[^"]*+)*+"[ \t]*+|(?!")[^,\r\n]*+)'
-"""A well-formed cell of a .csv; possessive, so that no text makes it slow."""
-_WELL_FORMED = re.compile(rf"{_CELL}(?:,{_CELL})*+[\r\n]*")
-
-_Row = tuple[int, list[str]]
-"""The line at which it begins (of a .parquet: its number, from 1; the header is 0), and its cells as text."""
 _Mistake = tuple[int, int, InputError]
 """Row, cell and what is wrong with it."""
 
@@ -41,7 +31,7 @@ _Mistake = tuple[int, int, InputError]
 def read_engine_table(path: Path) -> EngineTable:
     """Read a .csv or .parquet file of engines. Raises InputError, or InputErrors with the first ten mistakes."""
     try:
-        with _opened(path) as stream:
+        with opened(path, "a table of engines", tuple(_FORMATS), LARGEST_FILE, _SMALLER) as stream:
             return _table(path, _FORMATS[path.suffix.lower()](path, stream))
     except InputError:
         raise
@@ -52,80 +42,7 @@ def read_engine_table(path: Path) -> EngineTable:
         raise InputError(f"cannot read the file: {reason}", place=Place(path)) from None
 
 
-def _opened(path: Path) -> BinaryIO:
-    """The file, if its kind, ending and size are those of a table."""
-    here = Place(path)
-    if path.is_dir():
-        raise InputError("this is a folder, not a table of engines", place=here, help="name a .csv or .parquet file")
-    size = path.stat().st_size
-    if not path.is_file():  # opening a pipe would wait for ever
-        raise InputError("this is no regular file", place=here)
-    if path.suffix.lower() not in _FORMATS:
-        ending = f"that ends in '{path.suffix}'" if path.suffix else "without an ending"
-        raise InputError(f"a table {ending} is not read", place=here, help="write it as .csv or .parquet")
-    if size > LARGEST_FILE:
-        raise InputError(f"the file is larger than {LARGEST_FILE:,} bytes", place=here, help=_SMALLER)
-    return path.open("rb")
-
-
-def _csv_rows(path: Path, stream: BinaryIO) -> Iterator[_Row]:
-    """The rows of a .csv. Blank lines, and the rows of blank cells that spreadsheets write, are left out."""
-    quotes = _survey(path, stream)
-    text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-    raw: list[str] = []
-    reader = csv.reader(_kept(text, raw) if quotes else text, skipinitialspace=True)
-    number = 1
-    blank = 0
-    try:
-        for cells in reader:
-            if quotes:  # the csv module would take "8"0 for 80
-                if not _WELL_FORMED.fullmatch("".join(raw)):
-                    message = "a quoted cell does not end with its quotation mark"
-                    help = 'close the quotation mark; inside a quoted cell write "" for one'
-                    raise InputError(message, place=Place(path, number), help=help)
-                raw.clear()
-            if any(map(str.strip, cells)):
-                yield number, cells
-            elif (blank := blank + 1) > MOST_ROWS:
-                message = f"the file has more than {MOST_ROWS:,} blank lines"
-                raise InputError(message, place=Place(path, number), help="remove them")
-            number = reader.line_num + 1
-    except csv.Error as error:
-        help = "is a quotation mark left open?"
-        raise InputError(f"this is no row: {error}", place=Place(path, number), help=help) from None
-
-
-def _survey(path: Path, stream: BinaryIO) -> bool:
-    """Whether a file has quotation marks; raises InputError if it is no text of lines."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    quotes = False
-    line = 1
-    fact = None
-    while block := stream.read(_BLOCK):
-        try:
-            decoder.decode(block, final=len(block) < _BLOCK)
-        except UnicodeDecodeError as error:
-            fact, block = "the file is not UTF-8 text", error.object[: error.start]
-        if (at := block.find(b"\0")) >= 0:
-            fact, block = "a NUL byte", block[:at]
-        if len(block) == _BLOCK and b"\n" not in block and b"\r" not in block:
-            fact = f"a line of more than {_BLOCK:,} bytes"
-        line += block.count(b"\n")
-        if fact:
-            raise InputError(fact, place=Place(path, line), help="is this a table? Save it as UTF-8 text")
-        quotes = quotes or b'"' in block
-    stream.seek(0)
-    return quotes
-
-
-def _kept(text: io.TextIOWrapper, raw: list[str]) -> Iterator[str]:
-    """The lines, each put into `raw` too."""
-    for line in text:
-        raw.append(line)
-        yield line
-
-
-def _parquet_rows(path: Path, stream: BinaryIO) -> Iterator[_Row]:
+def _parquet_rows(path: Path, stream: BinaryIO) -> Iterator[Row]:
     """The rows of a .parquet: numbers as text, a missing value as a blank cell."""
     here = Place(path)
     try:
@@ -182,10 +99,14 @@ def _as_text(value: Any) -> str:
     return "" if value is None or value != value else str(value)
 
 
-_FORMATS: dict[str, Callable[[Path, BinaryIO], Iterator[_Row]]] = {".csv": _csv_rows, ".parquet": _parquet_rows}
+def _csv_rows(path: Path, stream: BinaryIO) -> Iterator[Row]:
+    return csv_rows(path, stream, MOST_ROWS)
 
 
-def _table(path: Path, rows: Iterator[_Row]) -> EngineTable:
+_FORMATS: dict[str, Callable[[Path, BinaryIO], Iterator[Row]]] = {".csv": _csv_rows, ".parquet": _parquet_rows}
+
+
+def _table(path: Path, rows: Iterator[Row]) -> EngineTable:
     number, header = next(rows, (0, []))
     if not header:
         raise InputError("the file is empty", place=Place(path), help=FIRST_LINE)
@@ -193,7 +114,7 @@ def _table(path: Path, rows: Iterator[_Row]) -> EngineTable:
     if wrong := [(number, cell, error) for cell, error in header_mistakes(names)]:
         raise _located(path, wrong)
     table = _Table(names, "line" if number else "row")
-    batch: list[_Row] = []
+    batch: list[Row] = []
     last: list[InputError] = []
     try:
         for count, row in enumerate(rows, 1):
@@ -228,7 +149,7 @@ class _Table:
         """Where the name of an engine stands first."""
         self.mistakes: list[_Mistake] = []
 
-    def add(self, rows: list[_Row]) -> None:
+    def add(self, rows: list[Row]) -> None:
         """Read rows column by column, which is quick; only if something is wrong with them, row by row."""
         try:
             values = self._values([cells for _, cells in rows])
@@ -284,16 +205,8 @@ def _located(path: Path, mistakes: list[_Mistake], last: Sequence[InputError] = 
             lines = {number: line for number, line in enumerate(islice(text, max(wanted)), 1) if number in wanted}
     errors = []
     for number, cell, error in mistakes:
-        errors.append(InputError(error.message, place=_place(path, number, cell, lines.get(number)), help=error.help))
+        errors.append(
+            InputError(error.message, place=cell_place(path, number, cell, lines.get(number)), help=error.help)
+        )
     errors = [*errors, *last][:_MOST_ERRORS]
     return errors[0] if len(errors) == 1 else InputErrors(errors)
-
-
-def _place(path: Path, number: int, cell: int, line: str | None) -> Place:
-    """A cell of a row; of a row that spans lines only the first is looked at."""
-    if line is None:
-        return Place(path, number or None)
-    before = re.match(rf"(?:{_CELL},){{{cell}}}[ \t]*", line)
-    text = line.rstrip("\r\n").replace("\t", " ")
-    shown = text if len(text) <= 200 and text.isprintable() else None
-    return Place(path, number, before.end() + 1 if before else 1, shown)

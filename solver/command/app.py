@@ -10,8 +10,9 @@ import typer
 
 from . import output
 from .on_many import many_app
+from .on_measurements import measurements_app
 from .on_plans import known_engine, plans_app
-from .options import KnowledgePaths, duration
+from .options import KnowledgePaths, duration, share
 
 if TYPE_CHECKING:
     from ...models import ScenarioFile
@@ -31,6 +32,7 @@ catalog_app = typer.Typer(
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(plans_app)
 app.add_typer(many_app)
+app.add_typer(measurements_app)
 
 ScenarioPath = Annotated[Path, typer.Argument(help="A scenario file (YAML, JSON or Markdown).", show_default=False)]
 
@@ -64,6 +66,9 @@ def solve(
     time_limit: Annotated[
         str | None, typer.Option(help="Stop after so many seconds (or '2 min') and keep what was found.")
     ] = None,
+    margin: Annotated[
+        str | None, typer.Option(help="Tighten the latency and throughput requirements by a share, as in 10%.")
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Also report.html: the plan as a page with a picture.")
     ] = False,
@@ -78,11 +83,13 @@ def solve(
     Exit 0: proved; 3: no plan exists; 4: stopped before the proof.
     """
     from ...models import InputError, ScenarioFile
-    from ...models.conditions_file import read_conditions
+    from ...models.conditions_file import read_conditions, tightened
 
     if launch is not None:
         known_engine(launch, None)
     conditions, seconds = read_conditions(scenario, knowledge or ()), duration("--time-limit", time_limit)
+    if margin is not None:
+        conditions = tightened(conditions, share("--margin", margin))
     from ..writing.files import save_folder
 
     if isinstance(conditions, ScenarioFile) and not conditions.scenario.pools:

@@ -24,3 +24,17 @@ def duration(option: str, text: str | None) -> float | None:
         return parse(float(text) if text.replace(".", "", 1).isdigit() else text, DURATION, bare=True)
     except ValueError as error:
         raise InputError(f"{option}: {error}") from None
+
+
+def share(option: str, text: str) -> float:
+    """A share above 0, such as 10% or 0.1. Raises InputError."""
+    from ...models import InputError
+    from ...models.units import SHARE, parse
+
+    try:
+        found = parse(float(text) if text.replace(".", "", 1).isdigit() else text, SHARE, bare=True)
+    except ValueError as error:
+        raise InputError(f"{option}: {error}") from None
+    if not 0 < found <= 10:
+        raise InputError(f"{option}: {text[:20]} is not above 0 % and at most 1,000 %", help="write such as 10%")
+    return found

@@ -145,6 +145,7 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
     from ..figures import open_figures
     from ..readings import flips
     from ..writing.plan_md import plain_headline
+    from ..writing.results_md import band_words
 
     if (flip := flips(plan)) is not None:
         say(f"warning: {flip}")
@@ -157,8 +158,13 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
             if check.name.startswith(("requirements.", "memory.")):
                 margin = f", {check.margin:+.1%} margin" if check.margin is not None else ""
                 say(f"  {'ok  ' if check.ok else 'FAIL'} {check.statement}: {check.predicted}{margin}")
+        if plan.uncertainty is not None:
+            say(f"  {band_words(plan.uncertainty)}")
         for other in plan.alternatives[:1]:
-            say(f"  next best with other degrees: {other.strategy.describe()} × {other.engines}: {other.why_not}")
+            close = "; inside the band, measure both" if other.inside_band else ""
+            say(
+                f"  next best with other degrees: {other.strategy.describe()} × {other.engines}: {other.why_not}{close}"
+            )
         if plan.idle_reason:
             say(f"  {plan.idle_reason}")
         if (open_ := open_figures(plan.scenario)) and plan.engines[0].gpus_per_engine > 1:

@@ -7,9 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .forward import Pass, Timed, layer_times
+from .forward import Timed, layer_times
 from .ideal import IdealStages
 from .memory import MemoryParts
+from .passes import Pass
 from .rows import Column, Rows
 from .source import OperatorTimes
 from .stages import Stages, split_stages

@@ -5,34 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...models.counts import AttentionCount
 from ...models.transformer import LayerKind
 from . import links
-from .mixers import indexer, linear_attention
+from .passes import Pass
 from .rows import Column, Rows
-from .setting import Setting
-from .source import OperatorTimes
-
-
-@dataclass
-class Pass:
-    """What a pass carries, seen from one attention group. Columns as long as the rows."""
-
-    decoding: Column
-    """D: sequences that decode one token each."""
-    context: Column
-    """X: their mean context."""
-    prompt: Column
-    """P: prompt tokens."""
-    pairs: tuple[Column, Column]
-    """Query-key pairs of the prompts, (full, sliding or sparse) layer."""
-    prefix: tuple[Column, Column]
-    """Prefix tokens read again, (full, sliding) layer."""
-    logits: Column
-    """Y: sequences that need logits."""
-    prompt_share: Column
-    """Phi: share of such passes that carry prompt tokens."""
+from .source import OperatorTimes, Shapes
 
 
 @dataclass
@@ -49,77 +28,75 @@ Timed = tuple[LayerTimes, ...]
 """One pass on each card that the engine stands on."""
 
 
+def blend(first: Timed, second: Timed, share: Column) -> Timed:
+    """The average of two kinds of pass, of which `share` are of the second."""
+    return tuple(
+        LayerTimes(
+            one.layers + share * (other.layers - one.layers),
+            one.head + share * (other.head - one.head),
+            one.tokens + share * (other.tokens - one.tokens),
+        )
+        for one, other in zip(first, second, strict=True)
+    )
+
+
+def choose(condition: NDArray[np.bool_], first: Timed, second: Timed) -> Timed:
+    """`first` where the condition holds, else `second`, row by row."""
+    return tuple(
+        LayerTimes(*(np.where(condition, getattr(one, name), getattr(other, name)) for name in _PARTS))
+        for one, other in zip(first, second, strict=True)
+    )
+
+
+_PARTS = ("layers", "head", "tokens")
+
+
 def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     """Price one pass on every row."""
     s = rows.setting
     tokens = work.decoding + work.prompt / rows.context
-    shared = times.traffic(tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes)
-    shared = shared + s.latencies.layer + work.prompt_share * s.latencies.eager_layer
+    traffic = times.traffic(tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes)
+    launch, eager = s.latencies.layer * s.launches, work.prompt_share * s.latencies.eager_layer
     reduce = links.all_reduce(rows, tokens * s.hidden * s.plain_bytes, rows.tensor)
-    shared = shared + reduce + links.context_exchange(rows, work.prompt)
-    projections = {weights: _projections(rows, tokens, weights, times) for weights in {*s.mixers.values()}}
-    attention = {
-        mixer: projections[weights] + _attention(rows, work, mixer, times) for mixer, weights in s.mixers.items()
+    exchange = links.context_exchange(rows, work.prompt)
+    around: dict[LayerKind, Column] = {}
+    for kind, count in s.attention.items():
+        projections = times.matrices("weights", tokens, count.width / rows.tensor, rows.attention_shapes[kind])
+        around[kind] = projections + traffic + launch + eager + reduce + exchange
+    cores = {
+        mixer: times.prompt_attention(rows, work, mixer) + times.decode_attention(rows, work, mixer)
+        for mixer in {kind.mixer for kind in s.kinds}
     }
     block: dict[bool, Column] = {}
     for expert in {kind.expert for kind in s.kinds}:
         block[expert] = _experts(rows, tokens, times) if expert else _dense(rows, tokens, times) + reduce
-    layers = np.array([shared + attention[kind.mixer] + block[kind.expert] for kind in s.kinds])
-    return LayerTimes(layers, _head(rows, work.logits, times), tokens)
-
-
-def _projections(rows: Rows, tokens: Column, attention: AttentionCount, times: OperatorTimes) -> Column:
-    s, weights = rows.setting, rows.attention_matrices(attention)
-    width = attention.width / rows.tensor
-    return times.matrix(2 * tokens * weights, weights * s.weight_bytes, "weights", tokens, width)
-
-
-def _attention(rows: Rows, work: Pass, mixer: LayerKind, times: OperatorTimes) -> Column:
-    if mixer.linear:
-        return linear_attention(rows, work.decoding, work.prompt, times)
-    s, sliding = rows.setting, mixer.sliding
-    heads, width = s.heads / rows.tensor, rows.kv_width(s.kv_bytes)
-    pairs, prefix = work.pairs[sliding], work.prefix[sliding]
-    scores = s.score_width * pairs
-    if s.sparse:  # all keys as the heads see them, or the picked ones in the compressed space
-        scores = np.minimum(scores, s.decode_score_width * work.pairs[True])
-    prompt = times.attention(2 * heads * scores / rows.context, prefix * width / rows.context)
-    context = np.minimum(work.context, s.window) if sliding or s.sparse else work.context
-    read = work.decoding * context
-    core = prompt + times.attention(2 * heads * s.decode_score_width * read, read * width)
-    if not mixer.indexed:
-        return core
-    return core + indexer(rows, pairs, prefix, work.decoding * work.context, times)
+    layers = np.array([around[kind.projects] + cores[kind.mixer] + block[kind.expert] for kind in s.kinds])
+    pace = s.latencies.pace
+    return LayerTimes(pace * layers, pace * _head(rows, work.logits, times), tokens)
 
 
 def _dense(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
     s = rows.setting
-    weights = s.dense_weights / rows.tensor
-    return times.matrix(2 * tokens * weights, weights * s.weight_bytes, "weights", tokens, s.dense_width / rows.tensor)
+    return times.matrices(
+        "weights", tokens, s.dense_width / rows.tensor, _feed_forward(rows, s.dense_weights, s.dense_width)
+    )
+
+
+def _feed_forward(rows: Rows, weights: float, width: int) -> Shapes:
+    """Up (with the gate) and down; `weights` of all of them on all ranks."""
+    s = rows.setting
+    return ((s.hidden, (weights / s.hidden - width) / rows.tensor), (width / rows.tensor, s.hidden))
 
 
 def _experts(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:
     """Router, shared experts, routed experts, and the exchange around them."""
-    s, e, slices = rows.setting, rows.expert, rows.expert_tensor
-    router = s.hidden * s.experts
-    total = times.matrix(
-        2 * tokens * router,
-        np.full(len(rows), router * s.plain_bytes),
-        "plain",
-        tokens,
-        np.full(len(rows), float(s.experts)),
-    )
+    s = rows.setting
+    total = times.matrices("plain", tokens, float(s.experts), ((s.hidden, s.experts),))
     if s.shared_weights:
-        weights = s.shared_weights / rows.tensor
-        total += times.matrix(
-            2 * tokens * weights, weights * s.expert_bytes, "shared", tokens, s.shared_width / rows.tensor
-        )
-    group_tokens = tokens * rows.context * rows.data
-    total += s.latencies.expert_layer
-    hit = 1 - (1 - s.per_token / s.experts) ** group_tokens
-    flops = 2 * s.expert_weights * s.per_token * group_tokens * rows.imbalance / (e * slices)
-    size = s.experts / e * hit * s.expert_weights / slices * s.expert_bytes
-    total += times.matrix(flops, size, "experts", group_tokens * s.per_token / s.experts, s.expert_width / slices)
+        shapes = _feed_forward(rows, s.shared_weights, s.shared_width)
+        total += times.matrices("shared", tokens, s.shared_width / rows.tensor, shapes)
+    total += s.latencies.expert_layer * s.launches
+    total += times.routed_experts(rows, tokens * rows.context * rows.data)
     return total + links.expert_exchange(rows, tokens)
 
 
@@ -127,18 +104,5 @@ def _head(rows: Rows, logits: Column, times: OperatorTimes) -> Column:
     s = rows.setting
     if not s.vocabulary:
         return np.zeros(len(rows))
-    weights, width = s.hidden * s.vocabulary / rows.tensor, s.vocabulary / rows.tensor
-    return times.matrix(2 * logits * weights, weights * s.plain_bytes, "plain", logits, width)
-
-
-def pairs_of(s: Setting, length: float, mean_square: float) -> tuple[float, float]:
-    """Query-key pairs of one prompt in a (full, sliding or sparse) layer."""
-    window = s.window
-    sliding = length**2 / 2 if length <= window else length * window - window**2 / 2
-    return mean_square / 2, sliding
-
-
-def prefix_of(s: Setting, length: float, chunks: Column) -> tuple[Column, Column]:
-    """Prefix tokens that one prompt reads again in so many chunks, in a (full, sliding) layer."""
-    full = length * (chunks - 1) / 2
-    return full, np.minimum(full, (chunks - 1) * s.window)
+    width = s.vocabulary / rows.tensor
+    return times.matrices("plain", logits, width, ((s.hidden, width),)) + logits * s.latencies.sequence

@@ -35,10 +35,19 @@ def all_reduce(rows: Rows, size: Column, ranks: Column, *, in_switch: bool = Tru
 
 
 def expert_exchange(rows: Rows, tokens: Column) -> Column:
-    """Seconds per expert layer to send tokens to their experts and back, `tokens` on each attention rank.
+    """Seconds per expert layer to bring tokens to their experts and back, `tokens` on each attention rank.
 
-    Dispatch and combine over the expert ranks, and an all-gather with a reduce-scatter over the expert-tensor ranks.
+    Where all ranks of the stage hold the same tokens, their results are summed. Else the quicker of two ways that
+    engines offer: every rank gathers all tokens and results are summed, or tokens travel to their experts only.
     """
+    s, alike = rows.setting, rows.context * rows.data == 1
+    held = tokens * rows.context * rows.data * s.hidden * s.plain_bytes
+    summed = all_reduce(rows, held, rows.stage_group)
+    return np.where(alike, summed, np.minimum(summed, _sent(rows, tokens)))
+
+
+def _sent(rows: Rows, tokens: Column) -> Column:
+    """Dispatch and combine over the expert ranks, all-gather and reduce-scatter over the expert-tensor ranks."""
     s = rows.setting
     total = _one_way(rows, tokens, s.dispatch_bytes) + _one_way(rows, tokens, s.plain_bytes)
     group_tokens = tokens * rows.context * rows.data
@@ -92,4 +101,5 @@ def bridge_send(first: Setting, second: Setting, tokens: Column) -> Column:
 
 def _send(s: Setting, tokens: Column, bandwidth: Column | float, latency: Column | float) -> Column:
     size = tokens * s.hidden * s.plain_bytes
-    return (1 - s.efficiency.overlap) * size / (bandwidth * s.efficiency.link) + latency
+    moving = (1 - s.efficiency.overlap) * size / (bandwidth * s.efficiency.link)
+    return moving + tokens * s.latencies.send_token + latency

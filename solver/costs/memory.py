@@ -49,7 +49,7 @@ def _ends(rows: Rows) -> tuple[Column, Column]:
 
 
 def _layer_weights(rows: Rows, kind: LayerKind) -> Column:
-    s, attention = rows.setting, rows.setting.mixers[kind.mixer]
+    s, attention = rows.setting, rows.setting.attention[kind.projects]
     plain = (attention.small + s.scenario.model.norms_per_layer * s.hidden) * s.plain_bytes
     total = rows.attention_matrices(attention) * s.weight_bytes + plain
     if not kind.expert:
@@ -81,7 +81,7 @@ def _slice(rows: Rows) -> Column:
 def _activations(rows: Rows, budget: Column) -> Column:
     """Peak of the largest pass: residual stream, widest projection, tokens routed to this rank; or the floor."""
     s, reserves = rows.setting, rows.setting.scenario.reserves
-    widest = max(*(mixer.width for mixer in s.mixers.values()), s.dense_width) / rows.tensor
+    widest = max(*(kind.width for kind in s.attention.values()), s.dense_width) / rows.tensor
     peak = budget * s.plain_bytes * (6 * s.hidden + 2 * widest)
     if not s.experts:
         return np.maximum(peak, reserves.activation_dense)

@@ -17,13 +17,14 @@ from ...models.rules import Role
 from ...models.strategy import DEGREES
 from .cut import CutStages
 from .engines import QUANTILES, EngineGrid, EnginePrices, joined, priced_blocks
-from .forward import Pass, Timed, layer_times
+from .forward import Timed, layer_times
 from .grid import Integers
 from .memory import MemoryParts
 from .mixed_ideal import MixedIdeal
 from .mixed_layout import Layout, Parts
 from .mixed_split import split_mixed
 from .mixed_stages import MixedStages
+from .passes import Pass
 from .rows import Column, Rows
 from .setting import Setting, setting
 from .source import OperatorTimes, Roofline

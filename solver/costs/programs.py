@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cut import Cut, CutStages
-from .forward import Pass, Timed, pairs_of, prefix_of
+from .forward import Timed, blend, choose
 from .memory import MemoryParts, memory_parts
+from .passes import Pass, pairs_of, prefix_of
 from .rows import Column
 
 
@@ -67,6 +68,10 @@ class Program:
         turns = np.minimum(self.rows.pipeline, group)
         return np.ceil(group / turns), turns
 
+    def start(self, length: float) -> float:
+        """Seconds that a request of so many prompt tokens is handled before its first pass."""
+        return self.s.latencies.startup + self.s.latencies.prompt_token * length
+
     def makespan(self, slowest: Column, turns: Column) -> Column:
         """Seconds until the last micro-batch has left the pipeline."""
         return (turns + self.rows.pipeline - 1) * slowest
@@ -88,7 +93,7 @@ class PrefillOnly(Program):
 
     def columns(self) -> dict[str, Column]:
         """The priced columns."""
-        start = self.s.latencies.startup
+        start, start_mean = self.start(self.prompt.max), self.start(self.prompt.mean)
         held = self.batch * self.rows.data * np.minimum(self.turns, self.rows.pipeline)
         requests = self.rows.sequences / self.mean
         return {
@@ -97,7 +102,7 @@ class PrefillOnly(Program):
             "in_flight": np.minimum(self.rows.engine_sequences, held),
             "token_budget": self.budget,
             "ttft": start + self.longest,
-            "ttft_mean": start + self.mean,
+            "ttft_mean": start_mean + self.mean,
             "tpot": self.zero + np.nan,
             "request_latency": start + self.longest,
             "requests_rate": requests,
@@ -127,7 +132,7 @@ class StaticBatch(Program):
 
     def columns(self) -> dict[str, Column]:
         """The priced columns."""
-        start = self.s.latencies.startup
+        start, start_mean = self.start(self.prompt.max), self.start(self.prompt.mean)
         requests = self.rows.sequences / (self.mean + (self.answer.mean - 1) * self.tpot)
         ttft = start + self.longest
         return {
@@ -136,7 +141,7 @@ class StaticBatch(Program):
             "in_flight": self.rows.engine_sequences,
             "token_budget": self.budget,
             "ttft": ttft,
-            "ttft_mean": start + self.mean,
+            "ttft_mean": start_mean + self.mean,
             "tpot": self.tpot,
             "request_latency": ttft + (self.answer.max - 1) * self.tpot,
             "requests_rate": requests,
@@ -153,31 +158,46 @@ class ClosedLoop(Program):
         super().__init__(cut)
         self.budget = budget
         self.batch, self.turns = self.decode_turns()
-        mixed, others = self._mixed(self.batch), self._mixed(self.batch - 1)
-        self.load = self.batch + mixed.prompt
-        average, full = self.run(mixed), self._full(self.prompt.max, self.prompt.max**2)
+        self.load = self.batch + self.batch / self.answer.mean * self.prompt.mean
+        self.decoding = self.run(self.decode(self.batch))
+        self._at_mean = self._full(self.prompt.mean, self.prompt.mean_square)
+        fixed = self.prompt.min == self.prompt.max
+        full = self._at_mean if fixed else self._full(self.prompt.max, self.prompt.max**2)
+        average, others = self._iteration(self.batch), self._iteration(self.batch - 1)
         self.split((average, full[0]), memory_parts(self.rows, self.sequences_held(), budget))
         self.mixed_slowest, total = self.stages.times(average)
         self.period = np.maximum(total, self.turns * self.mixed_slowest)
-        slowest, total = self.stages.times(self.run(others))
+        slowest, total = self.stages.times(others)
         self.tpot = np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
-        self.decoding = self.run(self.decode(self.batch))
         self.decode_slowest = self.stages.times(self.decoding)[0]
-        self.ttft, self.wait = self._ttft(*full), self._wait(*full)
+        self.wait = self._wait(*full)
+        self.ttft = self._ttft(self.prompt.max, *full) + self.wait
 
     def sequences_held(self) -> Column:
         """Sequences per attention group that memory is kept for."""
         return self.batch * self.turns
 
     def _chunks(self, length: float) -> tuple[Column, Column]:
-        """(prompt tokens per pass, passes per prompt)."""
-        chunk = np.minimum(length, self.budget - self.batch)
-        return chunk, np.ceil(length / chunk)
+        """(prompt tokens per pass, passes per prompt): equal chunks, as few as the budget allows."""
+        chunks = np.ceil(length / np.minimum(length, self.budget - self.batch))
+        return length / chunks, chunks
 
-    def _mixed(self, bringing: Column) -> Pass:
-        """The average iteration in which so many sequences bring a new prompt once per answer."""
+    def _iteration(self, bringing: Column) -> Timed:
+        """The average iteration in which so many sequences bring a new prompt once per answer.
+
+        Some iterations only decode, the others carry one prompt's chunk too; where prompts are so many that every
+        iteration carries some, the average one stands for all.
+        """
+        chunks = self._at_mean[1]
+        share = bringing / self.answer.mean * chunks
+        blended = blend(self.decoding, self._at_mean[0], np.minimum(share, 1.0))
+        if not (share > 1).any():
+            return blended
+        return choose(share > 1, self.run(self._crowded(bringing, chunks)), blended)
+
+    def _crowded(self, bringing: Column, chunks: Column) -> Pass:
+        """An iteration that carries several prompts."""
         starting = bringing / self.answer.mean
-        _, chunks = self._chunks(self.prompt.mean)
         full, sliding = pairs_of(self.s, self.prompt.mean, self.prompt.mean_square)
         prefix = prefix_of(self.s, self.prompt.mean, chunks)
         work = self.decode(self.batch)
@@ -185,7 +205,7 @@ class ClosedLoop(Program):
         work.pairs = (starting * full, starting * sliding)
         work.prefix = (starting * prefix[0], starting * prefix[1])
         work.logits = self.batch + starting
-        work.prompt_share = np.minimum(1.0, starting * chunks)
+        work.prompt_share = self.zero + 1
         return work
 
     def _full(self, length: float, mean_square: float) -> tuple[Timed, Column]:
@@ -201,11 +221,12 @@ class ClosedLoop(Program):
         work.prompt_share = self.zero + 1
         return self.run(work), chunks
 
-    def _ttft(self, full: Timed, chunks: Column) -> Column:
-        """Start-up, the prompt's own passes at the full budget, and the wait."""
+    def _ttft(self, length: float, full: Timed, chunks: Column) -> Column:
+        """Start-up, iterations of the running batch, the prompt's own passes at the full budget."""
         slowest, total = self.stages.times(full)
         prompt = chunks * np.maximum(total, slowest + (self.turns - 1) * self.mixed_slowest)
-        return self.s.latencies.startup + prompt + self._wait(full, chunks)
+        ttft: Column = self.start(length) + self.s.latencies.wait_steps * self.tpot + prompt
+        return ttft
 
     def _wait(self, full: Timed, chunks: Column) -> Column:
         """The opening burst, averaged over a client's requests."""
@@ -217,7 +238,7 @@ class ClosedLoop(Program):
     def columns(self) -> dict[str, Column]:
         """The priced columns."""
         fixed = self.prompt.min == self.prompt.max
-        mean = self.ttft if fixed else self._ttft(*self._full(self.prompt.mean, self.prompt.mean_square))
+        mean = self.ttft if fixed else self._ttft(self.prompt.mean, *self._at_mean) + self._wait(*self._at_mean)
         output = self.rows.sequences / self.period
         return {
             "batch": self.batch,

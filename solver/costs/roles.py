@@ -69,7 +69,7 @@ class Prefill(Program):
         else:
             rate, wait = self.most_rate[back], np.zeros(len(back))
         zero, stages = np.zeros(len(back)), self.rows.pipeline[back]
-        ttft = s.latencies.startup + wait + stages * self.longest[back] + self.transfer[back]
+        ttft = self.start(self.prompt.max) + wait + stages * self.longest[back] + self.transfer[back]
         return {
             "batch": batch,
             "micro_batches": stages,
@@ -140,7 +140,7 @@ class OpenLoop(ClosedLoop):
 
     def service(self) -> Column:
         """Seconds for which a prompt of mean length keeps the engine from the next one."""
-        full, chunks = self._full(self.prompt.mean, self.prompt.mean_square)
+        full, chunks = self._at_mean
         slowest = self.stages.times(full)[0]
         together = np.maximum(1.0, np.floor((self.budget - self.batch) / self.prompt.mean))
         alone = chunks * slowest

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from ...models import Efficiency, Latencies, Lengths, Link, Scenario
+from ...models import Efficiency, Latencies, Lengths, Link, Precision, Scenario
 from ...models import counts as shapes
 from ...models.transformer import LayerKind, LinearAttention, SparseAttention
 
@@ -24,8 +25,8 @@ class Setting:
     latent_kv: int
     """Elements of the compressed KV vector; 0 for grouped attention."""
     head_dim: int
-    mixers: dict[LayerKind, shapes.AttentionCount]
-    """Attention weights of each kind of layer, by the kind's mixer."""
+    attention: dict[LayerKind, shapes.AttentionCount]
+    """Attention weights of one layer, by what its kind `projects`."""
     linear: LinearAttention | None
     state_bytes: float
     """Bytes that a linear layer keeps per sequence, over all tensor ranks."""
@@ -54,6 +55,9 @@ class Setting:
     """Activations, embeddings, norms, routers, biases."""
     kv_bytes: float
     dispatch_bytes: float
+    block_parts: frozenset[str]
+    """Parts whose matrices carry a scale for every block (see Part)."""
+    launches: float
     rate_weights: float
     rate_experts: float
     rate_plain: float
@@ -100,7 +104,7 @@ def setting(scenario: Scenario) -> Setting:
         key_heads=attention.key_heads,
         latent_kv=latent.kv_rank + latent.rope_dim if latent else 0,
         head_dim=attention.head_dim or 0,
-        mixers={kind.mixer: shapes.mixer_weights(model, kind) for kind in kinds},
+        attention={kind.projects: shapes.mixer_weights(model, kind) for kind in kinds},
         linear=model.linear_attention,
         state_bytes=shapes.state_bytes(model, precision.activation_bytes),
         sparse=attention.sparse,
@@ -124,8 +128,10 @@ def setting(scenario: Scenario) -> Setting:
         plain_bytes=precision.activation_bytes,
         kv_bytes=precision.kv_bytes,
         dispatch_bytes=1.0 if experts_in_8_bit else precision.activation_bytes,
-        rate_weights=card.compute.rate(precision.compute_format("weights", card)),
-        rate_experts=card.compute.rate(precision.compute_format("experts", card)),
+        block_parts=_block_parts(precision),
+        launches=card.launches,
+        rate_weights=_rate(scenario, "weights"),
+        rate_experts=_rate(scenario, "experts"),
         rate_plain=card.compute.bf16,
         memory_bandwidth=card.memory_bandwidth,
         node=scenario.hardware.node_size,
@@ -135,3 +141,17 @@ def setting(scenario: Scenario) -> Setting:
         efficiency=scenario.efficiency,
         latencies=scenario.latencies,
     )
+
+
+def _rate(scenario: Scenario, part: Literal["weights", "experts"]) -> float:
+    """FLOP/s that the card's unit for a part would reach at its peak, 4-bit units at their share of it."""
+    card = scenario.hardware.accelerator
+    number = scenario.precision.compute_format(part, card)
+    return card.compute.rate(number) * (scenario.efficiency.fp4 if number == "fp4" else 1.0)
+
+
+def _block_parts(precision: Precision) -> frozenset[str]:
+    if not precision.block:
+        return frozenset()
+    held = {"weights": precision.weights, "shared": precision.experts or precision.weights}
+    return frozenset(part for part, number in held.items() if number == "fp8")

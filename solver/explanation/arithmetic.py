@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ...models import Scenario
 from ...models.strategy import DEGREES
 from ...models.units import show_bytes, show_rate, show_seconds
-from ..costs.forward import pairs_of
+from ..costs.passes import pairs_of
 from ..costs.setting import Setting, setting
 
 
@@ -90,7 +90,7 @@ def weight_bytes(s: Setting) -> float:
 
 def _attention_weights(s: Setting) -> int:
     """Matrices of the attention of all layers."""
-    return sum(s.mixers[s.kinds[kind].mixer].matrices for kind in s.layer_kinds)
+    return sum(s.attention[s.kinds[kind].projects].matrices for kind in s.layer_kinds)
 
 
 def compute_seconds(s: Setting) -> float:
@@ -99,7 +99,7 @@ def compute_seconds(s: Setting) -> float:
     dense = _attention_weights(s) + (layers - expert_layers) * s.dense_weights
     shared, routed = expert_layers * s.shared_weights, expert_layers * s.per_token * s.expert_weights
     e = s.efficiency
-    return (
+    return s.latencies.pace * (
         2 * dense / (s.rate_weights * e.mfu)
         + 2 * shared / (s.rate_experts * e.mfu)
         + 2 * routed / (s.rate_experts * e.expert_mfu)
@@ -110,8 +110,9 @@ def attention_seconds(s: Setting) -> float:
     """Seconds of one GPU for the attention core of one prompt in all layers."""
     pairs, picked = pairs_of(s, s.prompt.mean, s.prompt.mean_square)
     scores = min(s.score_width * pairs, s.decode_score_width * picked) if s.sparse else s.score_width * pairs
+    flops = 2 * s.heads * scores
     full = sum(not (s.kinds[kind].sliding or s.kinds[kind].linear) for kind in s.layer_kinds)
-    return full * 2 * s.heads * scores / (s.rate_plain * s.efficiency.attention_mfu)
+    return s.latencies.pace * full * flops / (s.rate_plain * s.efficiency.attention_mfu)
 
 
 def _too_much_compute(s: Setting) -> Iterator[Contradiction]:
@@ -152,8 +153,8 @@ def _too_little_time(s: Setting) -> Iterator[Contradiction]:
     """Times below what launches and start-up take before any work is done."""
     lat, wanted = s.latencies, s.scenario.requirements
     layers, expert_layers = len(s.layer_kinds), sum(s.kinds[kind].expert for kind in s.layer_kinds)
-    step = layers * lat.layer + expert_layers * lat.expert_layer + lat.iteration
-    first = lat.startup + step + layers * lat.eager_layer
+    step = lat.pace * s.launches * (layers * lat.layer + expert_layers * lat.expert_layer) + lat.iteration
+    first = lat.startup + step + lat.pace * layers * lat.eager_layer
     launches = f"launching {layers} layers"
     if wanted.tpot is not None and s.scenario.workload.decodes and step > wanted.tpot:
         words = f"{launches} alone takes {show_seconds(step)} in every pass"

@@ -41,8 +41,8 @@ class Loads:
         width = (rank.expert_columns[1] - rank.expert_columns[0]) / max(1, self.shapes.expert_width)
         first, last = rank.layers[0] == 0, rank.layers[1] == len(self.shapes.layers)
         held = end_weights(self.shapes, self.sharing, first, last)
-        for layer in self.shapes.layers[rank.layers[0] : rank.layers[1]]:
-            held += layer_weights(self.shapes, layer, self.sharing, experts, width)
+        for layer, count in self._layers(rank).items():
+            held += count * layer_weights(self.shapes, layer, self.sharing, experts, width)
         return held
 
     def kv_cache(self, rank: Rank) -> float:
@@ -50,8 +50,8 @@ class Loads:
         sequences = self.held(rank)
         if self.deployment.program == "prefill only":
             sequences = min(sequences, self.memory.sequences)
-        layers = self.shapes.layers[rank.layers[0] : rank.layers[1]]
-        return sequences * sum(self.memory.layer_cache(layer) for layer in layers)
+        layers = self._layers(rank)
+        return sequences * sum(count * self.memory.layer_cache(layer) for layer, count in layers.items())
 
     def _share(self, sequences: float) -> float:
         """A group's average micro-batch, as a share of the plan's."""

@@ -32,16 +32,36 @@ class Pass:
     """φ"""
 
 
+@dataclass(frozen=True)
+class Blend:
+    """Iterations of several kinds, each with its share of them; the shares sum to 1."""
+
+    parts: tuple[tuple[float, Pass], ...]
+
+
+Load = Pass | Blend
+
+
+def _parts(load: Load) -> tuple[tuple[float, Pass], ...]:
+    return load.parts if isinstance(load, Blend) else ((1.0, load),)
+
+
 class Forward:
     """The times of a deployment's passes."""
 
     def __init__(self, deployment: Deployment) -> None:
         card = deployment.scenario.hardware.accelerator
-        rates = {"fp8": card.compute.fp8, "int8": card.compute.int8}
+        narrow = card.compute.fp8 if card.compute.fp4 else None  # mxfp4 against 8-bit activations
+        compute = card.compute
+        four = compute.fp4 and compute.fp4 * deployment.scenario.efficiency.fp4
+        rates = {"fp8": compute.fp8, "int8": compute.int8, "nvfp4": four, "mxfp4": narrow}
         self.half_rate = card.compute.bf16
         self.weight_rate = rates.get(deployment.shapes.weight_format) or self.half_rate
         self.expert_rate = rates.get(deployment.shapes.expert_format) or self.half_rate
-        self.memory_rate = card.memory_bandwidth
+        self.memory_rate, self.launches = card.memory_bandwidth, card.launches
+        blocks = deployment.scenario.precision.block is not None
+        self.block_weights = blocks and deployment.shapes.weight_format == "fp8"
+        self.block_shared = blocks and deployment.shapes.expert_format == "fp8"
         self.efficiency, self.latencies = deployment.scenario.efficiency, deployment.scenario.latencies
         self.deployment, self.cut, self.shapes = deployment, deployment.cut, deployment.shapes
         self.links = Links(deployment)
@@ -51,19 +71,29 @@ class Forward:
         return load.decoding + load.prompt / self.cut.context
 
     def _matrix(
-        self, flops: float, size: float, rate: float, shares: tuple[float, float], rows: float, width: float
+        self,
+        flops: float,
+        size: float,
+        rate: float,
+        shares: tuple[float, float],
+        rows: float,
+        width: float,
+        half_rows: float,
     ) -> float:
         """A matrix product; `shares` are those of the peak FLOP/s and of the memory bandwidth."""
         if rows == 0 or (flops == 0 and size == 0):
             return 0.0
-        reached = shares[0] * rows / (rows + self.efficiency.half_rows)
+        reached = shares[0] * rows / (rows + half_rows)
         reached *= width / (width + self.efficiency.half_width)
-        return max(flops / (rate * reached), size / (self.memory_rate * shares[1]))
+        return flops / (rate * reached) + size / (self.memory_rate * shares[1])
 
-    def _linear(self, rows: float, weights: float, element: float, rate: float, width: float) -> float:
-        """A dense matrix of so many weights per rank."""
-        shares = (self.efficiency.mfu, self.efficiency.bandwidth)
-        return self._matrix(2 * rows * weights, weights * element, rate, shares, rows, width)
+    def _linear(self, rows: float, weights: float, element: float, rate: float, width: float, blocks: int = 0) -> float:
+        """Dense matrices of so many weights per rank, of which `blocks` carry a scale for every block."""
+        if rows == 0 or weights == 0:
+            return 0.0
+        shares, half = (self.efficiency.mfu, self.efficiency.bandwidth), self.efficiency.half_rows
+        seconds = self._matrix(2 * rows * weights, weights * element, rate, shares, rows, width, half)
+        return seconds + blocks * self.latencies.block_matrix
 
     def _core(self, flops: float, size: float) -> float:
         """A part of the attention that multiplies no weights."""
@@ -97,19 +127,13 @@ class Forward:
         sliding, sparse = layer.sliding, self.shapes.indexer is not None
         shapes, heads = self.shapes, self.shapes.heads / self.cut.tensor
         row = shapes.cache_bytes(self.cut.tensor, shapes.kv_bytes)
-        flop_rate = self.half_rate * self.efficiency.attention_mfu
-        byte_rate = self.memory_rate * self.efficiency.kv_bandwidth
-        pairs, prefix = load.pairs[sliding], load.prefix[sliding]
-        products = shapes.prompt_score * pairs
+        products = shapes.prompt_score * load.pairs[sliding]
         if sparse:
             products = min(products, shapes.decode_score * load.pairs[1])
-        prompt = max(
-            2 * heads * products / self.cut.context / flop_rate,
-            prefix * row / self.cut.context / byte_rate,
-        )
+        prompt = self._core(2 * heads * products / self.cut.context, load.prefix[sliding] * row / self.cut.context)
         seen = load.decoding * (min(load.reach, shapes.window) if sliding or sparse else load.reach)
         indexed = self._index(load) if layer.indexer else 0.0
-        return indexed + prompt + max(2 * heads * shapes.decode_score * seen / flop_rate, seen * row / byte_rate)
+        return indexed + prompt + self._core(2 * heads * shapes.decode_score * seen, seen * row)
 
     def _routed(self, group_tokens: float) -> float:
         """The routed experts of the busiest expert rank."""
@@ -125,6 +149,7 @@ class Forward:
             (efficiency.expert_mfu, efficiency.expert_bandwidth),
             group_tokens * share,
             shapes.expert_width / cut.expert_tensor,
+            efficiency.expert_half_rows,
         )
 
     def layer(self, load: Pass, layer: Layer) -> float:
@@ -136,38 +161,46 @@ class Forward:
         )
         width = shapes.attention_width(layer) / cut.tensor
         attention_weights = shapes.attention_per_rank(layer, cut.tensor)
-        seconds = self._linear(rows, attention_weights, shapes.weight_bytes, self.weight_rate, width)
+        count = shapes.attention_products(layer) if self.block_weights else 0
+        seconds = self._linear(rows, attention_weights, shapes.weight_bytes, self.weight_rate, width, count)
         seconds += self._attention(load, layer) + reduced + self.links.context(load.prompt)
         traffic = rows * self.latencies.token_traffic * shapes.hidden * shapes.activation_bytes
         seconds += traffic / (self.memory_rate * self.efficiency.bandwidth)
-        seconds += self.latencies.layer + load.prompt_share * self.latencies.eager_layer
+        seconds += self.latencies.layer * self.launches + load.prompt_share * self.latencies.eager_layer
         if not layer.expert:
             weights, width = shapes.dense_matrices / cut.tensor, shapes.dense_width / cut.tensor
-            seconds += self._linear(rows, weights, shapes.weight_bytes, self.weight_rate, width)
+            count = 2 if self.block_weights else 0
+            seconds += self._linear(rows, weights, shapes.weight_bytes, self.weight_rate, width, count)
             return seconds + reduced
         router = shapes.hidden * shapes.experts
         seconds += self._linear(rows, router, shapes.activation_bytes, self.half_rate, shapes.experts)
         weights, width = shapes.shared_matrices / cut.tensor, shapes.shared_width / cut.tensor
-        seconds += self._linear(rows, weights, shapes.expert_bytes, self.expert_rate, width)
-        seconds += self._routed(group_rows) + self.latencies.expert_layer
-        return seconds + self.links.expert_exchange(rows) + self.links.expert_tensor(group_rows)
+        count = 2 if self.block_shared else 0
+        seconds += self._linear(rows, weights, shapes.expert_bytes, self.expert_rate, width, count)
+        seconds += self._routed(group_rows) + self.latencies.expert_layer * self.launches
+        return seconds + self.links.experts(rows, group_rows)
 
-    def ends(self, load: Pass, stage: int) -> float:
+    def ends(self, load: Load, stage: int) -> float:
         """What a stage takes beside its layers: the host, and the head or the send."""
+        return sum(share * self._ends(part, stage) for share, part in _parts(load))
+
+    def _ends(self, load: Pass, stage: int) -> float:
         shapes, cut = self.shapes, self.cut
         if stage < cut.pipeline - 1:
             return self.latencies.iteration + self.links.send(self.tokens(load), stage)
         columns = shapes.vocabulary / cut.tensor
         weights = shapes.hidden * columns
         head = self._linear(load.logits, weights, shapes.activation_bytes, self.half_rate, columns)
-        return self.latencies.iteration + head
+        each = self.latencies.sequence if shapes.vocabulary else 0.0
+        return self.latencies.iteration + self.latencies.pace * (head + load.logits * each)
 
-    def layers(self, load: Pass) -> list[float]:
+    def layers(self, load: Load) -> list[float]:
         """Every layer of the model, first to last."""
-        time = {kind: self.layer(load, kind) for kind in set(self.shapes.layers)}
+        kinds, pace = set(self.shapes.layers), self.latencies.pace
+        time = {kind: pace * sum(share * self.layer(part, kind) for share, part in _parts(load)) for kind in kinds}
         return [time[kind] for kind in self.shapes.layers]
 
-    def stages(self, load: Pass) -> list[float]:
+    def stages(self, load: Load) -> list[float]:
         """Every stage of the plan's split that stands on this card."""
         layers = self.layers(load)
         return [
@@ -182,6 +215,6 @@ class Relay:
     def __init__(self, *deployments: Deployment) -> None:
         self.legs = [Forward(deployment) for deployment in deployments]
 
-    def stages(self, load: Pass) -> list[float]:
+    def stages(self, load: Load) -> list[float]:
         """Every stage of the plan's split, each on its own card."""
         return [time for leg in self.legs for time in leg.stages(load)]

@@ -53,6 +53,15 @@ class Links:
     def _dispatch_bytes(self) -> float:
         return 1.0 if self.shapes.expert_format == "fp8" else self.shapes.activation_bytes
 
+    def experts(self, tokens: float, group_tokens: float) -> float:
+        """What brings tokens to their experts and back: `tokens` of one rank, `group_tokens` of the stage group."""
+        cut, shapes = self.cut, self.shapes
+        held = group_tokens * shapes.hidden * shapes.activation_bytes
+        summed = self.all_reduce(held, cut.group, cut.crosses(cut.group))
+        if cut.context * cut.data == 1:  # every rank holds the same tokens
+            return summed
+        return min(summed, self.expert_exchange(tokens) + self.expert_tensor(group_tokens))
+
     def expert_exchange(self, tokens: float) -> float:
         """Dispatch and combine of an expert layer, for the tokens of one rank."""
         ranks, nodes, visits = self.cut.expert, self.cut.expert_nodes, self.shapes.per_token
@@ -100,4 +109,5 @@ class Links:
             crosses = self.cut.boundary_crosses(stage)
             link, rate = self._link(crosses), self.rate(crosses, 2)
         size = tokens * self.shapes.hidden * self.shapes.activation_bytes
-        return self.visible * size / (rate * self.efficiency.link) + link.latency
+        seconds = self.visible * size / (rate * self.efficiency.link)
+        return seconds + tokens * self.latencies.send_token + link.latency

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shardwise.models.plan import Finding, Plan
 
 from .deployment import Deployment, mean, mean_square
-from .forward import Pass, Relay
+from .forward import Blend, Load, Pass, Relay
 from .text import agree
 
 Pair = tuple[float, float]
@@ -78,12 +78,20 @@ class Program:
                 f"a token budget of {self.deployment.token_budget} leaves no room for prompts beside "
                 f"{self.deployment.batch} sequences"
             )
-        size = min(tokens, room)
-        return size, math.ceil(tokens / size)
+        count = math.ceil(tokens / min(tokens, room))
+        return tokens / count, count
 
-    def mixed_pass(self, bringing: int | None = None) -> Pass:
-        """mixed(b): the iteration of the closed loop in which b sequences (else all) bring a prompt per answer."""
+    def iteration(self, bringing: int | None = None) -> Load:
+        """mixed(b): the average iteration of the closed loop in which b sequences (else all) bring a prompt each."""
         bringing = self.deployment.batch if bringing is None else bringing
+        share = bringing / self.answer_mean * self.chunks(self.prompt_mean)[1]
+        if share > 1:
+            return self.crowded_pass(bringing)
+        full = self.full_pass(self.prompt_mean, self.prompt_square)
+        return Blend(((1 - share, self.decode_pass()), (share, full)))
+
+    def crowded_pass(self, bringing: int) -> Pass:
+        """What an iteration carries on average, when b sequences bring a prompt per answer."""
         arriving = bringing / self.answer_mean
         pairs = self.prompt_pairs(self.prompt_mean, self.prompt_square)
         _, count = self.chunks(self.prompt_mean)
@@ -95,7 +103,7 @@ class Program:
             pairs=(arriving * pairs[0], arriving * pairs[1]),
             prefix=(arriving * prefix[0], arriving * prefix[1]),
             logits=self.deployment.batch + arriving,
-            prompt_share=min(1.0, arriving * count),
+            prompt_share=min(1.0, arriving * count),  # 1 wherever its time is asked for
         )
 
     def full_pass(self, tokens: float, square: float) -> Pass:
@@ -113,10 +121,19 @@ class Program:
         )
 
     def reference_pass(self) -> Pass:
-        """The pass by which layers are dealt to stages; section 6."""
+        """What passes carry on average: the work that is balanced over the ranks."""
+        if self.deployment.program == "closed loop":
+            return self.crowded_pass(self.deployment.batch)
+        return self._alone()
+
+    def reference_load(self) -> Load:
+        """The passes by which layers are dealt to stages; section 6."""
+        return self.iteration() if self.deployment.program == "closed loop" else self._alone()
+
+    def _alone(self) -> Pass:
         if self.deployment.program == "prefill only":
             return self.prompt_pass(self.deployment.batch, self.prompt_mean, self.prompt_square)
-        return self.decode_pass() if self.deployment.program == "static batch" else self.mixed_pass()
+        return self.decode_pass()
 
     def prompts_alone(self) -> tuple[float, float]:
         """Seconds for all prompts of the busiest group, at the longest and at the mean length."""
@@ -130,7 +147,7 @@ class Program:
         average = max(self.forward.stages(self.prompt_pass(batch, self.prompt_mean, self.prompt_square)))
         return rounds * longest, rounds * average
 
-    def _token_time(self, load: Pass) -> float:
+    def _token_time(self, load: Load) -> float:
         """One round of a pass: the pipeline's length, or its slowest stage for every micro-batch."""
         stages = self.forward.stages(load)
         return max(sum(stages), self.deployment.micro_batches * max(stages))
@@ -139,7 +156,7 @@ class Program:
         """prompt(S): a prompt through the closed loop, chunk after chunk."""
         _, count = self.chunks(tokens)
         full = self.forward.stages(self.full_pass(tokens, square))
-        mixed = max(self.forward.stages(self.mixed_pass()))
+        mixed = max(self.forward.stages(self.iteration()))
         return count * max(sum(full), max(full) + (self.deployment.micro_batches - 1) * mixed)
 
     def burst_wait(self, tokens: float, square: float) -> float:
@@ -152,7 +169,7 @@ class Program:
 
     def period(self) -> float:
         """One round of the closed loop's mixed pass."""
-        return self._token_time(self.mixed_pass())
+        return self._token_time(self.iteration())
 
     def decode_time(self) -> float:
         """TPOT where nothing but decoding happens."""
@@ -160,18 +177,27 @@ class Program:
 
     def mixed_time(self) -> float:
         """TPOT of the closed loop: the others bring prompts while a sequence decodes."""
-        others = self.forward.stages(self.mixed_pass(self.deployment.batch - 1))
-        in_turn = (self.deployment.micro_batches - 1) * max(self.forward.stages(self.mixed_pass()))
+        others = self.forward.stages(self.iteration(self.deployment.batch - 1))
+        in_turn = (self.deployment.micro_batches - 1) * max(self.forward.stages(self.iteration()))
         return max(sum(others), max(others) + in_turn)
+
+    def start(self, tokens: float) -> float:
+        """start(S): what happens to a request before its first pass, if nobody is there."""
+        latencies = self.deployment.scenario.latencies
+        return latencies.startup + latencies.prompt_token * tokens
+
+    def first_token(self, tokens: float, square: float) -> float:
+        """The time to first token in the closed loop, without the opening burst."""
+        steps = self.deployment.scenario.latencies.wait_steps
+        return self.start(tokens) + steps * self.mixed_time() + self.prompt_time(tokens, square)
 
     def served(self) -> Served:
         """All predictions but memory."""
         deployment, held = self.deployment, self.deployment.sequences
-        start = deployment.scenario.latencies.startup
         tpot: float | None = None
         if deployment.program == "closed loop":
             lengths = ((self.longest, self.longest**2), (self.prompt_mean, self.prompt_square))
-            longest, average = (self.prompt_time(*size) + self.burst_wait(*size) for size in lengths)
+            longest, average = (self.first_token(*size) + self.burst_wait(*size) for size in lengths)
             period, tpot = self.period(), self.mixed_time()
             output: float | None = held / period
             requests = held / period / self.answer_mean
@@ -183,15 +209,17 @@ class Program:
         else:
             longest, average = self.prompts_alone()
             requests, output = held / average, None
+        if deployment.program != "closed loop":
+            longest, average = longest + self.start(self.longest), average + self.start(self.prompt_mean)
         last = deployment.scenario.workload.output_tokens.max - 1
         return Served(
-            ttft=start + longest,
-            ttft_mean=start + average,
+            ttft=longest,
+            ttft_mean=average,
             tpot=tpot,
             requests=requests,
             output_rate=output,
             input_rate=requests * self.prompt_mean,
-            latency=start + longest + last * (tpot or 0.0),
+            latency=longest + last * (tpot or 0.0),
             gpus=deployment.engines * deployment.cut.gpus,
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from shardwise.models.scenario import Scenario
@@ -115,6 +117,12 @@ class Shapes:
             return self.linear.heads * self.linear.value_dim
         return self.heads * self.head_dim
 
+    def attention_products(self, layer: Layer) -> int:
+        """Matrix products whose input a block-fp8 checkpoint has quantised; section 3."""
+        if layer.linear or not self.latent:
+            return 2
+        return 6 if layer.indexer else 4
+
     @property
     def widest(self) -> int:
         """Columns of the widest matrix beside experts; section 5."""
@@ -142,8 +150,15 @@ def layer_kinds(model: Transformer) -> tuple[Layer, ...]:
         pattern = model.linear_attention.pattern
     if model.attention.latent is not None and model.attention.latent.sparse is not None:
         indexers = model.attention.latent.sparse.pattern
+    return _kinds(model.layers, dense, interval, tuple(pattern), tuple(indexers))
+
+
+@lru_cache(maxsize=128)  # every check of a plan asks again
+def _kinds(
+    layers: int, dense: int, interval: int, pattern: tuple[str, ...], indexers: tuple[str, ...]
+) -> tuple[Layer, ...]:
     kinds = []
-    for i in range(model.layers):
+    for i in range(layers):
         kind = pattern[i % len(pattern)]
         indexer = kind != "linear" and indexers[i % len(indexers)] == "own"
         expert = i >= dense and i % interval == interval - 1
@@ -227,9 +242,9 @@ def read_shapes(scenario: Scenario) -> Shapes:
     linear, indexer = linear_shapes(model, activation), indexer_shapes(model)
     full = attention["by_head"] + attention["by_kv_head"] + attention["replicated"] + attention["small"]
     counted = routed + dense + len(kinds) * model.norms_per_layer * hidden + hidden
-    for layer in kinds:
-        counted += linear.matrices + linear.small if layer.linear and linear else full
-        counted += indexer.matrices + indexer.small if layer.indexer and indexer else 0
+    for layer, count in Counter(kinds).items():
+        counted += count * (linear.matrices + linear.small if layer.linear and linear else full)
+        counted += count * (indexer.matrices + indexer.small if layer.indexer and indexer else 0)
     counted += expert_layers * (one["router"] + one["shared"])
     counted += model.vocabulary * hidden * (1 if model.tied_embeddings else 2)
     omega = 1.0

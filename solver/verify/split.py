@@ -8,7 +8,7 @@ from itertools import accumulate
 from shardwise.models.plan import Finding
 
 from .deployment import Deployment
-from .forward import Forward, Pass
+from .forward import Forward, Load
 from .memory import ROUNDING, MemoryOf, allowed
 from .serving import Program
 from .text import TOLERANCE, rule, show
@@ -36,7 +36,7 @@ class Place:
 def check_split(deployment: Deployment, *further: Deployment) -> list[Finding]:
     """No contiguous split that fits has a slowest stage shorter than the plan's; `further`: on its other cards."""
     program = Program(deployment, *further)
-    load = program.reference_pass()
+    load = program.reference_load()
     slowest = max(program.forward.stages(load))
     places = [place for leg in program.forward.legs for place in _places(leg, load)]
     found = _exists(places, len(deployment.shapes.layers), slowest * (1 - TOLERANCE))
@@ -45,7 +45,7 @@ def check_split(deployment: Deployment, *further: Deployment) -> list[Finding]:
     return [rule("stages.slowest", not found, said, demanded)]
 
 
-def _places(leg: Forward, load: Pass) -> list[Place]:
+def _places(leg: Forward, load: Load) -> list[Place]:
     """The stages on one card."""
     memory = MemoryOf(leg.deployment)
     room = allowed(leg.deployment.scenario) - ROUNDING

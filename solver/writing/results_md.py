@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...models import Plan
+from ...models.bands import Uncertainty
 from ...models.plan import Balance, Check, Figure, Proof
 from .text import bullets, section, show_bytes, show_rate, show_seconds, table
 
@@ -21,11 +22,22 @@ def performance_section(plan: Plan) -> str:
     if p.output_tokens_per_s is not None:
         rows.append(("output", show_rate(p.output_tokens_per_s)))
     rows += [("input", show_rate(p.input_tokens_per_s)), ("per GPU used", show_rate(p.tokens_per_s_per_gpu))]
-    error = (
-        "On 820 published measurements each, the cost model's median error is 22 % for TPOT and 43 % for TTFT, mostly "
-        "too slow (docs/costs.md): a margin smaller than that is to be measured before it is relied on."
-    )
-    return section("Expected performance", table(("figure", "value"), rows), error)
+    parts = [table(("figure", "value"), rows)]
+    if plan.uncertainty is not None:
+        parts.append(f"{band_words(plan.uncertainty)}.")
+    if plan.scenario.requirements.tightened_by:
+        share = plan.scenario.requirements.tightened_by
+        parts.append(f"The requirements were tightened by {share:.0%} for that (`--margin`).")
+    return section("Expected performance", *parts)
+
+
+def band_words(band: Uncertainty) -> str:
+    """Where measurements are expected."""
+    ranges = [("TTFT", show_seconds, band.ttft_s), ("per GPU", show_rate, band.tokens_per_s_per_gpu)]
+    if band.tpot_s is not None:
+        ranges.insert(1, ("TPOT", show_seconds, band.tpot_s))
+    words = ", ".join(f"{name} {show(low)} to {show(high)}" for name, show, (low, high) in ranges)
+    return f"Eight of ten measurements are expected within {words} ({band.source})"
 
 
 def memory_section(plan: Plan) -> str:

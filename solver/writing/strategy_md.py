@@ -77,4 +77,10 @@ def reasons_section(plan: Plan) -> str:
         f"Objectives in order: {objectives}. The best legal plans with other degrees, by the same objectives, and what "
         "each gives against the chosen one (what looks better there lost on an earlier objective):"
     )
-    return section("Why this strategy", text, table(header, rows))
+    close = [a.strategy.describe() for a in plan.alternatives if a.inside_band]
+    notes = []
+    if close:
+        notes.append(
+            f"Within the band of the prediction, so that a measurement may turn the order: {', '.join(close)}."
+        )
+    return section("Why this strategy", text, table(header, rows), *notes)

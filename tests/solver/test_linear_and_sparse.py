@@ -27,6 +27,19 @@ def test_the_second_route_agrees(model: dict[str, Any], workload: dict[str, Any]
     assert plan.status == "optimal" and plan.verification is not None and plan.verification.ok
 
 
+@pytest.mark.parametrize("model", ["qwen3.5-397b-a17b", "qwen3-next-80b-a3b", "deepseek-v3.2", "glm-5.2"])
+@pytest.mark.parametrize("answer", [400, 1])
+def test_the_second_route_agrees_on_catalog_models(model: str, answer: int) -> None:
+    scene = {
+        "hardware": {"accelerator": "b200-sxm", "gpus": 16},
+        "model": model,
+        "workload": {"concurrency": 64, "input_tokens": {"min": 200, "max": 9000}, "output_tokens": answer},
+        "precision": {"weights": "fp8", "block": 128},
+    }
+    plan = solve(Scenario.model_validate(scene))
+    assert plan.verification is not None and plan.verification.ok
+
+
 def test_context_ranks_exchange_the_keys_of_indexers() -> None:
     found = evaluate(scenario(SPARSE, gpus=8), Strategy(context=4, expert=4))
     assert not found.broken

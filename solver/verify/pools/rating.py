@@ -134,7 +134,7 @@ def _prefill(kind: Kind) -> Rated:
     average = max(program.forward.stages(program.reference_pass()))
     most = deployment.cut.data * deployment.batch / average
     transfer = moving(kind)
-    alone = kind.scenario.latencies.startup + deployment.cut.pipeline * longest + transfer
+    alone = program.start(program.longest) + deployment.cut.pipeline * longest + transfer
     if not kind.open_loop:  # the wait stands with the decode engines
         return _rated(kind, most, alone, 0.0, None, transfer=transfer)
     busy = kind.entry.utilization
@@ -173,11 +173,11 @@ def _aggregated(kind: Kind) -> Rated:
     deployment, program = kind.deployment, Program(*kind.deployments)
     rate = load_of(kind.entry) / (program.answer_mean * program.period())
     size = (program.longest, program.longest**2)
-    alone, tpot = kind.scenario.latencies.startup + program.prompt_time(*size), program.mixed_time()
+    alone, tpot = program.first_token(*size), program.mixed_time()
     if not kind.open_loop:
         return _rated(kind, rate, alone, program.burst_wait(*size), tpot)
     service = prompt_service(program)
     busy = rate / deployment.cut.data * service
-    vacation = max(program.forward.stages(program.mixed_pass()))
+    vacation = max(program.forward.stages(program.iteration()))
     waiting = waits(busy, service, *_variation(kind), vacation)
     return _rated(kind, rate, alone, waiting, tpot, utilization=busy)
