@@ -6,12 +6,16 @@ weight; "Scaling laws for neural language models" (Kaplan et al. 2020, table 1) 
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass, fields
 
-from .transformer import Transformer
+from .transformer import LayerKind, Transformer
 
 ROUNDING = 0.03
 """A declared parameter count within this share of the counted one is the same number, rounded ("70 B")."""
+INDEX_BLOCK = 128
+"""Elements of an indexer's 8-bit key that share a 32-bit scale (vLLM deepseek_v2.py, Indexer)."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,9 @@ class AttentionCount:
     replicated: int
     """On every tensor rank: latent down-projections."""
     small: int
-    """Biases, norms, sinks: never quantised, on every rank (the engines shard some; under 0.01 %)."""
+    """Biases, norms, sinks, convolutions: never quantised, on every rank (the engines shard some; under 0.1 %)."""
+    width: int
+    """Columns of the widest projection, divided with the heads."""
 
     @property
     def matrices(self) -> int:
@@ -54,8 +60,33 @@ class ParameterCount:
         return sum(getattr(self, field.name) for field in fields(self) if field.name != "active")
 
 
-def attention_weights(model: Transformer) -> AttentionCount:
-    """Weights of one layer's attention."""
+def mixer_weights(model: Transformer, kind: LayerKind) -> AttentionCount:
+    """Weights of the attention of a layer of this kind."""
+    if kind.linear:
+        return linear_weights(model)
+    return attention_weights(model, indexed=kind.indexed)
+
+
+def linear_weights(model: Transformer) -> AttentionCount:
+    """Weights of one linear layer's attention (transformers modeling_qwen3_next.py, Qwen3NextGatedDeltaNet).
+
+    Matrices: query, key, value, the output's gate and the output; two gates per value head. Small: the convolution,
+    a decay and a bias per value head, a norm.
+    """
+    linear, h = model.linear_attention, model.hidden
+    if linear is None:
+        return AttentionCount(0, 0, 0, 0, 0)
+    values = linear.value_heads * linear.value_dim
+    by_head = h * (linear.channels + values + 2 * linear.value_heads) + values * h
+    small = linear.channels * linear.convolution + 2 * linear.value_heads + linear.value_dim
+    return AttentionCount(by_head, 0, 0, small, values)
+
+
+def attention_weights(model: Transformer, *, indexed: bool = False) -> AttentionCount:
+    """Weights of one layer's attention that is not linear, with its indexer if it has one.
+
+    Every tensor rank holds a whole indexer (vLLM deepseek_v2.py, Indexer).
+    """
     a, h = model.attention, model.hidden
     if (mla := a.latent) is not None:
         key = mla.nope_dim + mla.rope_dim
@@ -63,10 +94,15 @@ def attention_weights(model: Transformer) -> AttentionCount:
         by_head = query_in * a.heads * key
         by_head += mla.kv_rank * a.heads * (mla.nope_dim + mla.value_dim) + a.heads * mla.value_dim * h
         down = h * (mla.kv_rank + mla.rope_dim) + (h * mla.query_rank if mla.query_rank else 0)
-        return AttentionCount(by_head, 0, down, (mla.query_rank or 0) + mla.kv_rank)
+        small = (mla.query_rank or 0) + mla.kv_rank
+        if indexed and (index := mla.sparse) is not None:
+            down += query_in * index.heads * index.dim + h * (index.dim + index.heads)
+            small += 2 * index.dim
+        return AttentionCount(by_head, 0, down, small, a.heads * key)
     k = a.head_dim or 0
     small = (a.heads + 2 * a.key_heads) * k * a.qkv_bias + h * a.output_bias + 2 * k * a.qk_norm + a.heads * a.sinks
-    return AttentionCount(2 * h * a.heads * k, 2 * h * a.key_heads * k, 0, small)
+    by_head = (3 if a.output_gate else 2) * h * a.heads * k
+    return AttentionCount(by_head, 2 * h * a.key_heads * k, 0, small, a.heads * k)
 
 
 def dense_weights(model: Transformer) -> int:
@@ -88,9 +124,11 @@ def shared_weights(model: Transformer) -> int:
 
 
 def router_weights(model: Transformer) -> int:
-    """Weights of one layer's router."""
+    """Weights of one layer's router, and of the gate of its shared experts."""
     e = model.experts
-    return 0 if e is None else model.hidden * e.count + e.count * (e.router_bias or e.biases)
+    if e is None:
+        return 0
+    return model.hidden * (e.count + e.shared_gate) + e.count * (e.router_bias or e.biases)
 
 
 def expert_bias_weights(model: Transformer) -> int:
@@ -101,9 +139,10 @@ def expert_bias_weights(model: Transformer) -> int:
 
 def count_parameters(model: Transformer) -> ParameterCount:
     """Every parameter of the model, by part."""
-    moe_layers = sum(kind.expert for kind in model.kinds)
+    kinds = Counter(model.kinds)
+    moe_layers = sum(n for kind, n in kinds.items() if kind.expert)
     dense_layers = model.layers - moe_layers
-    attention = attention_weights(model)
+    mixers = [(mixer_weights(model, kind), n) for kind, n in kinds.items()]
     table = model.vocabulary * model.hidden
     e = model.experts
     one_expert = expert_weights(model) + expert_bias_weights(model)
@@ -112,7 +151,7 @@ def count_parameters(model: Transformer) -> ParameterCount:
     parts = {
         "embedding": table,
         "lm_head": 0 if model.tied_embeddings else table,
-        "attention": model.layers * (attention.matrices + attention.small),
+        "attention": sum(n * (mixer.matrices + mixer.small) for mixer, n in mixers),
         "dense_feed_forward": dense_layers * dense_weights(model),
         "shared_experts": moe_layers * shared_weights(model),
         "router": moe_layers * router_weights(model),
@@ -122,16 +161,40 @@ def count_parameters(model: Transformer) -> ParameterCount:
 
 
 def kv_elements(model: Transformer) -> int:
-    """KV elements that one token adds in one layer of the whole model (not per rank)."""
+    """KV elements that one token adds in one layer of the whole model (not per rank), if the layer is not linear."""
     a = model.attention
     if a.latent is not None:
         return a.latent.kv_rank + a.latent.rope_dim
     return 2 * a.key_heads * (a.head_dim or 0)
 
 
+def kv_layers(model: Transformer) -> int:
+    """Layers that cache keys and values."""
+    return sum(not kind.linear for kind in model.kinds)
+
+
 def kv_bytes_per_token(model: Transformer, bytes_per_element: float = 2.0) -> float:
     """Bytes of KV cache that one token takes over all layers; a bound where layers slide."""
-    return model.layers * kv_elements(model) * bytes_per_element
+    indexed = sum(kind.indexed for kind in model.kinds)
+    return kv_layers(model) * kv_elements(model) * bytes_per_element + indexed * index_bytes(model)
+
+
+def index_bytes(model: Transformer) -> int:
+    """Bytes that an indexer caches per token: a key in 8 bits and its scales, in whatever format the KV cache is."""
+    index = model.attention.sparse
+    return 0 if index is None else index.dim + 4 * math.ceil(index.dim / INDEX_BLOCK)
+
+
+def state_bytes(model: Transformer, bytes_per_element: float = 2.0) -> float:
+    """Bytes that one linear layer keeps per sequence: a state per value head, and what the convolution still sees.
+
+    vLLM mamba_utils.py, gated_delta_net_state_shape; the convolution's are in the format of the activations.
+    """
+    linear = model.linear_attention
+    if linear is None:
+        return 0.0
+    state = linear.value_heads * linear.key_dim * linear.value_dim * (4 if linear.state == "fp32" else 2)
+    return state + linear.channels * (linear.convolution - 1) * bytes_per_element
 
 
 def score_width(model: Transformer) -> int:

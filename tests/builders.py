@@ -20,6 +20,14 @@ LATENT: dict[str, Any] = {
     "heads": 4,
     "latent": {"query_rank": 24, "kv_rank": 16, "nope_dim": 8, "rope_dim": 8, "value_dim": 8},
 }
+LINEAR: dict[str, Any] = {
+    "key_heads": 2,
+    "value_heads": 4,
+    "key_dim": 8,
+    "value_dim": 12,
+    "convolution": 4,
+    "pattern": ("linear", "full"),
+}
 DENSE: dict[str, Any] = {"layers": 4, "hidden": 64, "attention": GROUPED, "feed_forward": {"width": 128}}
 EXPERTS: dict[str, Any] = {
     "layers": 4,
@@ -51,14 +59,16 @@ def _attention(draw: st.DrawFn, latent: bool) -> dict[str, Any]:
     heads = draw(st.sampled_from([3, 4, 5, 6, 8, 12]))
     window = draw(st.none() | st.just({"size": 40, "pattern": ("sliding", "full")}))
     if latent:
-        return LATENT | {"heads": heads}
+        pattern = draw(st.sampled_from([("own",), ("own", "shared")]))
+        sparse = draw(st.none() | st.just({"top_k": 30, "heads": 2, "dim": 4, "pattern": pattern}))
+        return LATENT | {"heads": heads, "latent": LATENT["latent"] | {"sparse": sparse}}
     kv_heads = draw(st.sampled_from([k for k in range(1, heads + 1) if heads % k == 0]))
     return {"heads": heads, "kv_heads": kv_heads, "head_dim": 16, "window": window}
 
 
 @st.composite
 def models(draw: st.DrawFn, layers: int = 5) -> dict[str, Any]:
-    """Dense, mixture of experts or latent attention; odd head counts, widths and vocabularies among them."""
+    """Dense, experts, latent, sparse or linear attention; odd head counts, widths and vocabularies among them."""
     kind = draw(st.sampled_from(["dense", "experts", "latent"]))
     depth = draw(st.integers(1, layers))
     model: dict[str, Any] = {
@@ -68,6 +78,8 @@ def models(draw: st.DrawFn, layers: int = 5) -> dict[str, Any]:
         "vocabulary": draw(st.sampled_from([0, 100, 200, 500])),
         "tied_embeddings": draw(st.booleans()),
     }
+    if kind != "latent" and model["attention"]["window"] is None:
+        model["linear_attention"] = draw(st.none() | st.none() | st.sampled_from([LINEAR, LINEAR | {"key_heads": 4}]))
     dense_layers = depth
     if kind == "experts" or (kind == "latent" and draw(st.booleans())):
         count = draw(st.sampled_from([3, 4, 6, 8]))

@@ -22,9 +22,8 @@ from .tree import read_file_tree
 _SPARSE = "sparse attention with an indexer (DSA)"
 _HYBRID = "hybrid attention (linear or state-space layers beside full ones)"
 _REFUSED = (
-    (r"DeepseekV32|GlmMoeDsa", _SPARSE),
     (r"DeepseekV4", "compressed sparse attention"),
-    (r"Qwen3_5|Qwen3Next|MiniMaxM1|MiniMaxText01|MiniMaxFor|KimiLinear", _HYBRID),
+    (r"MiniMaxM1|MiniMaxText01|MiniMaxFor|KimiLinear", _HYBRID),
     (r"NemotronH|Jamba|Bamba|Zamba|FalconH1|GraniteMoeHybrid|RecurrentGemma|Lfm2", _HYBRID),
     (r"Mamba|RWKV|Rwkv", "a state-space model"),
     (r"Gemma4|Gemma3n|MiMoV2|MiniMaxM3", "attention whose shapes or sparsity differ between layers"),
@@ -34,6 +33,13 @@ _REFUSED = (
     (r"Bert|Electra|Deberta", "an encoder without a decoder"),
 )
 """Architectures (by part of the name) that are refused with a reason of their own."""
+
+_READ = (
+    (r"^(DeepseekV32|GlmMoeDsa)", r"index(er)?_"),
+    (r"^(Qwen3Next|Qwen3_5)", r"linear_(num_(key|value)_heads|(key|value)_head_dim|conv_kernel_dim)$"),
+    (r"^(Qwen3Next|Qwen3_5)", r"full_attention_interval$|mamba_ssm_dtype$"),
+)
+"""Architectures, and the keys that only they may state."""
 
 _FOREIGN = (
     (r"index_|indexer_", _SPARSE),
@@ -117,7 +123,10 @@ def _architecture(outer: Config) -> str:
 
 
 def _refuse_foreign(c: Config, architecture: str) -> None:
+    own = [keys for named, keys in _READ if re.match(named, architecture)]
     for key, value in c.data.items():
+        if any(re.match(pattern, key) for pattern in own):
+            continue
         for pattern, reason in _FOREIGN:
             if value and re.match(pattern, key):
                 raise c.refuse(f"{architecture} with {key[:60]} is not modelled: {reason}", key)

@@ -14,8 +14,10 @@ from .hf_parts import (
     Fields,
     described,
     grouped,
+    indexer,
     last_of_each_full,
     layer_count,
+    linear_layers,
     plain_only,
     routed_experts,
     sliding_everywhere,
@@ -73,6 +75,22 @@ def _qwen3_moe(c: Config) -> Fields:
         c, kv_heads=4, qkv_bias=bias, output_bias=bias, qk_norm=True, window=sliding_everywhere(c, None)
     )
     return described(c, attention, experts=routed_experts(c, "num_experts", "moe_intermediate_size"))
+
+
+def _qwen3_next(c: Config) -> Fields:
+    """Linear layers, every fourth full unless stated, whose query projection also gives the output's gate."""
+    plain_only(c, "mlp_only_layers", "decoder_sparse_step")
+    bias = c.flag("attention_bias")
+    attention = grouped(c, kv_heads=2, head_dim=256, qkv_bias=bias, output_bias=bias, qk_norm=True)
+    attention["output_gate"] = c.flag("attn_output_gate", default=True)
+    dense = experts = None
+    if c.data.get("num_experts"):
+        shared = c.whole("shared_expert_intermediate_size", default=512, least=0)
+        experts = routed_experts(c, "num_experts", "moe_intermediate_size")
+        experts |= {"shared_width": shared, "shared_gate": shared > 0}
+    else:
+        dense = c.whole("intermediate_size")
+    return {**described(c, attention, dense=dense, experts=experts), "linear_attention": linear_layers(c)}
 
 
 def _gemma2(c: Config) -> Fields:
@@ -157,14 +175,25 @@ def _deepseek_v2(c: Config) -> Fields:
     return _with_shared_experts(c, _latent(c), leading=0, shared=2, groups=groups, router_bias=False)
 
 
-def _deepseek_v3(c: Config) -> Fields:
+def _deepseek_v3(c: Config, sparse: Fields | None = None) -> Fields:
     """Also Kimi-K2, which is this architecture with other numbers."""
     bias = c.text("topk_method") in (None, "noaux_tc")
     groups = (c.whole("n_group", default=8), c.whole("topk_group", default=4))
-    return _with_shared_experts(c, _latent(c), leading=3, shared=1, groups=groups, router_bias=bias)
+    return _with_shared_experts(c, _latent(c, sparse), leading=3, shared=1, groups=groups, router_bias=bias)
 
 
-def _latent(c: Config) -> Fields:
+def _deepseek_v32(c: Config) -> Fields:
+    return _deepseek_v3(c, indexer(c))
+
+
+def _glm_moe_dsa(c: Config) -> Fields:
+    """DeepSeek-V3.2 with other defaults."""
+    groups = (c.whole("n_group", default=1), c.whole("topk_group", default=1))
+    latent = _latent(c, indexer(c))
+    return _with_shared_experts(c, latent, leading=3, shared=1, groups=groups, router_bias=True)
+
+
+def _latent(c: Config, sparse: Fields | None = None) -> Fields:
     plain_only(c, "attention_bias", "moe_layer_freq")
     latent = {
         "query_rank": c.optional("q_lora_rank", default=1536),
@@ -172,6 +201,7 @@ def _latent(c: Config) -> Fields:
         "nope_dim": c.whole("qk_nope_head_dim"),
         "rope_dim": c.whole("qk_rope_head_dim"),
         "value_dim": c.whole("v_head_dim"),
+        "sparse": sparse,
     }
     return {"heads": c.whole("num_attention_heads"), "latent": latent, "window": sliding_everywhere(c, None)}
 
@@ -203,6 +233,11 @@ FAMILIES: dict[str, tuple[Callable[[Config], Fields], str]] = {
     "Qwen2ForCausalLM": (_qwen2, "qwen2"),
     "Qwen3ForCausalLM": (_qwen3, "qwen3"),
     "Qwen3MoeForCausalLM": (_qwen3_moe, "qwen3_moe"),
+    "Qwen3NextForCausalLM": (_qwen3_next, "qwen3_next"),
+    "Qwen3_5ForCausalLM": (_qwen3_next, "qwen3_5_text"),
+    "Qwen3_5ForConditionalGeneration": (_qwen3_next, "qwen3_5"),
+    "Qwen3_5MoeForCausalLM": (_qwen3_next, "qwen3_5_moe_text"),
+    "Qwen3_5MoeForConditionalGeneration": (_qwen3_next, "qwen3_5_moe"),
     "Gemma2ForCausalLM": (_gemma2, "gemma2"),
     "Gemma3ForCausalLM": (_gemma3, "gemma3_text"),
     "Gemma3ForConditionalGeneration": (_gemma3, "gemma3"),
@@ -212,6 +247,8 @@ FAMILIES: dict[str, tuple[Callable[[Config], Fields], str]] = {
     "DeepseekV3ForCausalLM": (_deepseek_v3, "deepseek_v3"),
     "KimiK2ForCausalLM": (_deepseek_v3, "kimi_k2"),
     "KimiK25ForConditionalGeneration": (_deepseek_v3, "kimi_k25"),
+    "DeepseekV32ForCausalLM": (_deepseek_v32, "deepseek_v32"),
+    "GlmMoeDsaForCausalLM": (_glm_moe_dsa, "glm_moe_dsa"),
     "GptOssForCausalLM": (_gpt_oss, "gpt_oss"),
     "Glm4MoeForCausalLM": (_glm4_moe, "glm4_moe"),
     "MiniMaxM2ForCausalLM": (_minimax_m2, "minimax_m2"),

@@ -63,13 +63,7 @@ def grouped(
 
 def sliding_window(c: Config, size: int | None, rule: Sequence[str]) -> Fields | None:
     """The sliding window: layers as `layer_types` says, else by the family's rule."""
-    kinds = c.items("layer_types", str) or rule
-    if len(kinds) != layer_count(c):
-        raise c.stop(f"layer_types names {len(kinds)} layers, num_hidden_layers {layer_count(c)}", "layer_types")
-    for kind in kinds:
-        if kind not in _KINDS:
-            raise c.refuse(f"layers of type '{kind[:60]}' are not modelled", "layer_types")
-    pattern = [_KINDS[kind] for kind in kinds]
+    pattern = _named_layers(c, rule, _KINDS)
     if "sliding" not in pattern:
         return None
     if size is None:
@@ -77,9 +71,60 @@ def sliding_window(c: Config, size: int | None, rule: Sequence[str]) -> Fields |
     return {"size": size, "pattern": shortest(pattern)}
 
 
+def _named_layers(c: Config, rule: Sequence[str], known: dict[str, str]) -> list[str]:
+    """Our names of the layers' kinds: as `layer_types` says, else by the family's rule."""
+    kinds = c.items("layer_types", str) or rule
+    if len(kinds) != layer_count(c):
+        raise c.stop(f"layer_types names {len(kinds)} layers, num_hidden_layers {layer_count(c)}", "layer_types")
+    for kind in kinds:
+        if kind not in known:
+            raise c.refuse(f"layers of type '{kind[:60]}' are not modelled", "layer_types")
+    return [known[kind] for kind in kinds]
+
+
 def sliding_everywhere(c: Config, size: int | None) -> Fields | None:
     """A window on all layers, none without a size."""
     return sliding_window(c, size, ["full_attention" if size is None else "sliding_attention"] * layer_count(c))
+
+
+def linear_layers(c: Config) -> Fields | None:
+    """Layers of linear attention (Qwen3NextConfig's defaults); None where all are full."""
+    period = c.whole("full_attention_interval", default=4)
+    rule = ["full_attention" if (i + 1) % period == 0 else "linear_attention" for i in range(layer_count(c))]
+    kinds = _named_layers(c, rule, {"full_attention": "full", "linear_attention": "linear"})
+    if "linear" not in kinds:
+        return None
+    state = c.text("mamba_ssm_dtype")
+    if state is None:
+        state = "bfloat16"  # vLLM's `auto`: the format of the activations
+        c.assume("linear_attention.state", "mamba_ssm_dtype is not stated; bf16 taken, as vLLM does")
+    if state not in ("float32", "bfloat16"):
+        raise c.stop(f"mamba_ssm_dtype: '{state[:60]}' is not known", "mamba_ssm_dtype", "known: float32, bfloat16")
+    return {
+        "key_heads": c.whole("linear_num_key_heads"),
+        "value_heads": c.whole("linear_num_value_heads"),
+        "key_dim": c.whole("linear_key_head_dim"),
+        "value_dim": c.whole("linear_value_head_dim"),
+        "convolution": c.whole("linear_conv_kernel_dim"),
+        "state": "fp32" if state == "float32" else "bf16",
+        "pattern": shortest(kinds),
+    }
+
+
+def indexer(c: Config) -> Fields:
+    """The indexer of DeepSeek's sparse attention; layers marked `shared` take the choice of the last `full` one."""
+    kinds = c.items("indexer_types", str) or ["full"] * layer_count(c)
+    if len(kinds) != layer_count(c) or not {*kinds} <= {"full", "shared"} or kinds[0] != "full":
+        raise c.stop("indexer_types names each layer full or shared, the first one full", "indexer_types")
+    if "indexer_types" not in c.data and c.whole("index_topk_freq", default=1) > 1:
+        raise c.refuse("index_topk_freq without indexer_types is not modelled", "index_topk_freq")
+    pattern = shortest(["own" if kind == "full" else "shared" for kind in kinds])
+    return {
+        "top_k": c.whole("index_topk"),
+        "heads": c.whole("index_n_heads"),
+        "dim": c.whole("index_head_dim"),
+        "pattern": pattern,
+    }
 
 
 def last_of_each_full(c: Config, period: int) -> list[str]:

@@ -30,7 +30,8 @@ _OUT = "delete quantization_config in a copy of the file and state `precision` i
 _KEPT = ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules")
 """Keys under which methods list what they leave alone: names, name patterns or regular expressions, never run here."""
 _NEVER = re.compile(
-    r"lm_head|embed|norm|router|gate(\.weight)?$|e_score|vision|visual|audio|projector|mtp|eh_proj|indexer"
+    r"lm_head|embed|norm|router|gate(\.weight)?$|e_score|vision|visual|audio|projector|mtp|eh_proj|indexer|conv1d"
+    r"|linear_attn\.(in_proj_(a|b|ba)|A_log|dt_bias)\b"
 )
 """Modules that no method quantises, or that are not counted."""
 _PARTS = (

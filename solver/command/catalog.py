@@ -6,7 +6,7 @@ import difflib
 from dataclasses import asdict
 from typing import Any
 
-from ...models import Accelerator, InputError, catalog, counts
+from ...models import Accelerator, InputError, Transformer, catalog, counts
 from ...models.engine_profile import EngineProfile
 from ...models.scenario import named_model
 from ...models.units import show_bytes, show_seconds
@@ -31,10 +31,12 @@ def entry(name: str) -> dict[str, Any]:
             "parameters_by_part": {k: v for k, v in asdict(parts).items() if k != "active"},
             "kv_bytes_per_token": int(counts.kv_bytes_per_token(model)),
             "kv_bytes_made_of": {
-                "layers": model.layers,
+                "layers": counts.kv_layers(model),
                 "elements_per_layer": elements,
                 "bytes_per_element": 2,
+                **_indexer(model),
             },
+            **_states(model),
             **model.model_dump(mode="json", exclude_none=True),
         }
     if name in catalog.ids("engines"):
@@ -44,6 +46,18 @@ def entry(name: str) -> dict[str, Any]:
     near = difflib.get_close_matches(name.lower(), everything, n=3, cutoff=0.5)
     help = f"did you mean {' or '.join(near)}?" if near else "`shardwise catalog list` shows all ids"
     raise InputError(f"nothing in the catalog is called '{name[:60]}'", help=help)
+
+
+def _indexer(model: Transformer) -> dict[str, int]:
+    """What indexers cache beside keys and values, if there are any."""
+    layers = sum(kind.indexed for kind in model.kinds)
+    return {"indexers": layers, "bytes_per_indexer": counts.index_bytes(model)} if layers else {}
+
+
+def _states(model: Transformer) -> dict[str, int]:
+    """What linear layers keep of a sequence, if there are any."""
+    layers = model.layers - counts.kv_layers(model)
+    return {"state_bytes_per_sequence": layers * int(counts.state_bytes(model))} if layers else {}
 
 
 def entry_text(found: dict[str, Any], indent: str = "", within: str = "") -> str:

@@ -42,6 +42,9 @@ def conditions(scenario: Scenario) -> Iterator[Condition]:
     yield _divides("heads.divisible", "tensor", model.attention.heads, "query heads", "model.attention.heads")
     if model.attention.latent is None:
         yield _kv_heads(model.attention.key_heads)
+    if (linear := model.linear_attention) is not None:
+        heads, key = linear.key_heads, "model.linear_attention.key_heads"  # value heads are a multiple
+        yield _divides("linear_heads.divisible", "tensor", heads, "key heads of a linear layer", key)
     if model.feed_forward is not None and not all(kind.expert for kind in model.kinds):
         yield _divides(
             "feed_forward.divisible",
@@ -70,6 +73,9 @@ def conditions(scenario: Scenario) -> Iterator[Condition]:
             "where tokens are generated: one context rank",
             "workload.output_tokens",
         )
+    elif model.linear_attention is not None:
+        what = "where layers are linear: a state passes along the whole prompt"
+        yield _at_most("context.linear", "context", 1, what, "model.linear_attention")
     else:
         shortest = scenario.workload.input_tokens.min
         yield _at_most("context.tokens", "context", shortest, "tokens of the shortest prompt", "workload.input_tokens")

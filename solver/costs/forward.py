@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...models.transformer import LayerKind
 from . import links
 from .passes import Pass
 from .rows import Column, Rows
@@ -54,19 +55,22 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     """Price one pass on every row."""
     s = rows.setting
     tokens = work.decoding + work.prompt / rows.context
-    shared = times.matrices(rows, "weights", tokens, s.heads * s.key_dim / rows.tensor, rows.attention_shapes)
-    shared = shared + times.traffic(tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes)
-    shared = shared + s.latencies.layer * s.launches + work.prompt_share * s.latencies.eager_layer
+    traffic = times.traffic(tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes)
+    launch, eager = s.latencies.layer * s.launches, work.prompt_share * s.latencies.eager_layer
     reduce = times.all_reduce(rows, tokens * s.hidden * s.plain_bytes, rows.tensor)
-    shared = shared + reduce + links.context_exchange(rows, work.prompt)
-    attention = {
-        sliding: times.prompt_attention(rows, work, sliding) + times.decode_attention(rows, work, sliding)
-        for sliding in {kind.sliding for kind in s.kinds}
+    exchange = links.context_exchange(rows, work.prompt)
+    around: dict[LayerKind, Column] = {}
+    for kind, count in s.attention.items():
+        projections = times.matrices(rows, "weights", tokens, count.width / rows.tensor, rows.attention_shapes[kind])
+        around[kind] = projections + traffic + launch + eager + reduce + exchange
+    cores = {
+        mixer: times.prompt_attention(rows, work, mixer) + times.decode_attention(rows, work, mixer)
+        for mixer in {kind.mixer for kind in s.kinds}
     }
     block: dict[bool, Column] = {}
     for expert in {kind.expert for kind in s.kinds}:
         block[expert] = _experts(rows, tokens, times) if expert else _dense(rows, tokens, times) + reduce
-    layers = np.array([shared + attention[kind.sliding] + block[kind.expert] for kind in s.kinds])
+    layers = np.array([around[kind.projects] + cores[kind.mixer] + block[kind.expert] for kind in s.kinds])
     pace = s.latencies.pace
     return LayerTimes(pace * layers, pace * head_times(rows, work.logits, times), tokens)
 

@@ -69,7 +69,7 @@ def _one_way(rows: Rows, tokens: Column, element_bytes: float) -> Column:
 def context_exchange(rows: Rows, prompt_tokens: Column) -> Column:
     """Seconds per layer to give every context rank the keys and values of the others."""
     s, c = rows.setting, rows.context
-    size = (c - 1) * (prompt_tokens / c) * rows.kv_width(s.plain_bytes)
+    size = (c - 1) * (prompt_tokens / c) * (rows.kv_width(s.plain_bytes) + s.index_bytes)
     block = rows.tensor * c
     crosses = rows.crosses(block)
     bandwidth = np.where(crosses, s.between.bandwidth, node_bandwidth(s, block))

@@ -14,7 +14,9 @@ from ...models.constants import Provenance
 from ...models.hardware import Accelerator
 from ...models.operator_times import Operator
 from ...models.precision import BYTES
+from ...models.transformer import LayerKind
 from . import links
+from .cores import decode_cores
 from .distinct import Index, once
 from .origins import ESTIMATED
 from .passes import Pass
@@ -101,9 +103,12 @@ class Measured(Roofline):
 
         return self._asked("matrices", held, rows, (tokens, rows.tensor), table, sheet)
 
-    def prompt_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
-        """See OperatorTimes. Context ranks share the queries evenly."""
-        s, window = self._s, self._s.window if sliding else 0
+    def prompt_attention(self, rows: Rows, work: Pass, mixer: LayerKind) -> Column:
+        """See OperatorTimes. Context ranks share the queries evenly.
+
+        Linear layers, indexers and prompts over picked keys were not measured.
+        """
+        s, window = self._s, self._s.window if mixer.sliding else 0
         prompt, pairs, prefix = work.prompt, work.pairs[0], work.prefix[0]
 
         def table(at: Index) -> Answer:
@@ -119,17 +124,20 @@ class Measured(Roofline):
             return seconds / rows.context[at], kind
 
         def sheet() -> Column:
-            return Roofline.prompt_attention(self, rows, work, sliding)
+            return Roofline.prompt_attention(self, rows, work, mixer)
 
         by = (prompt, pairs, prefix, rows.tensor, rows.context)
-        return self._asked("attention", "cores", rows, by, table, sheet)
+        measured = None if mixer.linear or s.sparse else "cores"
+        return self._asked("attention", measured, rows, by, table, sheet)
 
-    def decode_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
-        """See OperatorTimes."""
-        s, window = self._s, self._s.window if sliding else 0
+    def decode_attention(self, rows: Rows, work: Pass, mixer: LayerKind) -> Column:
+        """See OperatorTimes. An indexer's core is the data sheet's."""
+        s, window = self._s, self._s.window if mixer.sliding else 0
 
         def table(at: Index) -> Answer:
             sequences, seen, heads = work.decoding[at], work.context[at], s.heads / rows.tensor[at]
+            if s.sparse:
+                seen = np.minimum(seen, s.window)
             if s.latent_kv:
                 seconds, kind = self._silicon.latent_decode(sequences, seen, heads, self._kv_format)
                 return self._of_latent(seconds, kind, s.latent_kv / CACHED)
@@ -138,9 +146,13 @@ class Measured(Roofline):
             )
 
         def sheet() -> Column:
-            return Roofline.decode_attention(self, rows, work, sliding)
+            return Roofline.decode_attention(self, rows, work, unindexed)
 
-        return self._asked("attention", "cores", rows, (work.decoding, work.context, rows.tensor), table, sheet)
+        by, unindexed = (work.decoding, work.context, rows.tensor), mixer._replace(indexed=False)
+        core = self._asked("attention", None if mixer.linear else "cores", rows, by, table, sheet)
+        if not mixer.indexed:
+            return core
+        return core + self.note(self._cores(decode_cores(rows, work, mixer)[1:]))
 
     def _of_latent(self, seconds: Column, kind: Kinds, factor: float) -> Answer:
         """Other widths than the measured ones take time in proportion."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...models.transformer import LayerKind
 from .rows import Column, Rows
 
 
@@ -26,10 +27,9 @@ class MemoryParts:
 def memory_parts(rows: Rows, sequences: Column, budget: Column) -> MemoryParts:
     """Bytes for `sequences` full-length sequences per attention group and passes of `budget` tokens per rank."""
     s = rows.setting
-    weights = np.array([_layer_weights(rows, kind.expert) for kind in s.kinds])
+    weights = np.array([_layer_weights(rows, kind) for kind in s.kinds])
     tokens = s.prompt.max + (s.answer.max if s.scenario.workload.decodes else 0)
-    per_token = sequences * rows.kv_width(s.kv_bytes) / rows.context
-    kv = np.array([per_token * (min(tokens, s.window) if kind.sliding else tokens) for kind in s.kinds])
+    kv = np.array([sequences * rows.cached(kind, tokens) for kind in s.kinds])
     first, last = _ends(rows)
     return MemoryParts(weights, kv, first, last, _activations(rows, budget), _reserve(rows))
 
@@ -48,11 +48,11 @@ def _ends(rows: Rows) -> tuple[Column, Column]:
     return first, last
 
 
-def _layer_weights(rows: Rows, expert: bool) -> Column:
-    s = rows.setting
-    plain = (s.attention.small + s.scenario.model.norms_per_layer * s.hidden) * s.plain_bytes
-    total = rows.attention_matrices * s.weight_bytes + plain
-    if not expert:
+def _layer_weights(rows: Rows, kind: LayerKind) -> Column:
+    s, attention = rows.setting, rows.setting.attention[kind.projects]
+    plain = (attention.small + s.scenario.model.norms_per_layer * s.hidden) * s.plain_bytes
+    total = rows.attention_matrices(attention) * s.weight_bytes + plain
+    if not kind.expert:
         return total + s.dense_weights / rows.dense_ranks * s.weight_bytes
     one = s.expert_weights * _slice(rows) * s.expert_bytes + s.expert_biases * s.plain_bytes
     total = total + s.experts / rows.expert * one + s.router_weights * s.plain_bytes
@@ -81,7 +81,7 @@ def _slice(rows: Rows) -> Column:
 def _activations(rows: Rows, budget: Column) -> Column:
     """Peak of the largest pass: residual stream, widest projection, tokens routed to this rank; or the floor."""
     s, reserves = rows.setting, rows.setting.scenario.reserves
-    widest = max(s.heads * s.key_dim, s.dense_width) / rows.tensor
+    widest = max(*(kind.width for kind in s.attention.values()), s.dense_width) / rows.tensor
     peak = budget * s.plain_bytes * (6 * s.hidden + 2 * widest)
     if not s.experts:
         return np.maximum(peak, reserves.activation_dense)

@@ -21,7 +21,7 @@ class Pass:
     prompt: Column
     """P: prompt tokens."""
     pairs: tuple[Column, Column]
-    """Query-key pairs of the prompts, (full, sliding) layer."""
+    """Query-key pairs of the prompts, (full, sliding or sparse) layer."""
     prefix: tuple[Column, Column]
     """Prefix tokens read again, (full, sliding) layer."""
     logits: Column
@@ -31,7 +31,7 @@ class Pass:
 
 
 def pairs_of(s: Setting, length: float, mean_square: float) -> tuple[float, float]:
-    """Query-key pairs of one prompt in a (full, sliding) layer."""
+    """Query-key pairs of one prompt in a (full, sliding or sparse) layer."""
     window = s.window
     sliding = length**2 / 2 if length <= window else length * window - window**2 / 2
     return mean_square / 2, sliding

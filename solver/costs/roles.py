@@ -31,14 +31,12 @@ def transfer_link(s: Setting) -> Link:
 
 
 def move(program: Program) -> Column:
-    """Seconds in which the KV cache of one longest prompt leaves or enters an engine: the last rank to finish decides.
+    """Seconds in which the cache and states of one longest prompt leave or enter an engine: the last rank decides.
 
     On each card that is the rank of the stage that holds most. `program` has its stages.
     """
     rows, s = program.rows, program.s
-    width, longest = rows.kv_width(s.kv_bytes) / rows.context, s.prompt.max
-    tokens = np.array([min(longest, s.window) if kind.sliding else longest for kind in s.kinds], dtype=np.float64)
-    sizes = program.stages.most(tokens[:, None] * width)
+    sizes = program.stages.most(np.array([rows.cached(kind, s.prompt.max) for kind in s.kinds]))
     seconds = [_moving(part.setting, size) for part, size in zip(program.cut.parts, sizes, strict=True)]
     return np.max(seconds, axis=0)  # type: ignore[no-any-return]
 

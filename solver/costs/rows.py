@@ -8,10 +8,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ...models.counts import AttentionCount
 from ...models.strategy import DEGREES
+from ...models.transformer import LayerKind
 from .setting import Setting
 
 Column = NDArray[np.float64]
+Shape = tuple[Column | float, Column | float]
+"""(inputs, outputs) of a matrix on one rank."""
 
 
 @dataclass
@@ -129,26 +133,45 @@ class Rows:
             return np.full(len(self), self.setting.latent_kv * element_bytes)
         return 2 * self.kv_heads * self.setting.head_dim * element_bytes
 
+    def cached(self, kind: LayerKind, tokens: float) -> Column:
+        """Bytes that one sequence of so many tokens keeps in one layer of a kind on one rank."""
+        s = self.setting
+        if kind.linear:
+            return s.state_bytes / self.tensor
+        index = tokens * s.index_bytes if kind.indexed else 0
+        seen = min(tokens, s.window) if kind.sliding else tokens
+        return (self.kv_width(s.kv_bytes) * seen + index) / self.context
+
     @cached_property
-    def attention_shapes(self) -> list[tuple[Column | float, Column | float]]:
-        """(inputs, outputs) of attention's matrices on one rank; they sum to `attention_matrices`."""
-        s, latent = self.setting, self.setting.scenario.model.attention.latent
-        heads = s.heads / self.tensor
+    def attention_shapes(self) -> dict[LayerKind, list[Shape]]:
+        """(inputs, outputs) of attention's matrices on one rank, by what a kind `projects`.
+
+        They sum to `attention_matrices`.
+        """
+        return {kind: self._shapes(kind) for kind in self.setting.attention}
+
+    def _shapes(self, kind: LayerKind) -> list[Shape]:
+        s, model = self.setting, self.setting.scenario.model
+        if kind.linear and (linear := model.linear_attention) is not None:
+            values = linear.value_heads * linear.value_dim
+            inward = linear.channels + values + 2 * linear.value_heads
+            return [(s.hidden, inward / self.tensor), (values / self.tensor, s.hidden)]
+        heads, latent = s.heads / self.tensor, model.attention.latent
         if latent is None:
-            return [
-                (s.hidden, heads * s.head_dim + 2 * self.kv_heads * s.head_dim),
-                (heads * s.head_dim, s.hidden),
-            ]
+            queries = heads * s.head_dim * (2 if model.attention.output_gate else 1)
+            return [(s.hidden, queries + 2 * self.kv_heads * s.head_dim), (heads * s.head_dim, s.hidden)]
         down = latent.kv_rank + latent.rope_dim + (latent.query_rank or 0)
-        return [
+        query_in = latent.query_rank or s.hidden
+        shapes: list[Shape] = [
             (s.hidden, down),
-            (latent.query_rank or s.hidden, heads * s.key_dim),
+            (query_in, heads * (latent.nope_dim + latent.rope_dim)),
             (latent.kv_rank, heads * (latent.nope_dim + latent.value_dim)),
             (heads * latent.value_dim, s.hidden),
         ]
+        if kind.indexed and (index := latent.sparse) is not None:  # whole on every rank
+            shapes += [(query_in, index.heads * index.dim), (s.hidden, index.dim + index.heads)]
+        return shapes
 
-    @cached_property
-    def attention_matrices(self) -> Column:
+    def attention_matrices(self, a: AttentionCount) -> Column:
         """A_r: attention weights of one layer on one rank."""
-        a = self.setting.attention
         return a.by_head / self.tensor + a.by_kv_head * self.kv_heads / self.setting.key_heads + a.replicated

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ...models import Efficiency, Latencies, Lengths, Link, Precision, Scenario
 from ...models import counts as shapes
-from ...models.transformer import LayerKind
+from ...models.transformer import LayerKind, LinearAttention, SparseAttention
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,17 @@ class Setting:
     hidden: int
     heads: int
     key_heads: int
-    key_dim: int
     latent_kv: int
     """Elements of the compressed KV vector; 0 for grouped attention."""
     head_dim: int
-    attention: shapes.AttentionCount
+    attention: dict[LayerKind, shapes.AttentionCount]
+    """Attention weights of one layer, by what its kind `projects`."""
+    linear: LinearAttention | None
+    state_bytes: float
+    """Bytes that a linear layer keeps per sequence, over all tensor ranks."""
+    sparse: SparseAttention | None
+    index_bytes: int
+    """Bytes that an indexer caches per token."""
     dense_weights: float
     dense_width: int
     experts: int
@@ -42,7 +48,7 @@ class Setting:
     score_width: int
     decode_score_width: int
     window: int
-    """Tokens of a sliding layer; 0 where none slides."""
+    """Tokens of a sliding layer, keys that a sparse layer picks; 0 where none slides or picks."""
     weight_bytes: float
     expert_bytes: float
     plain_bytes: float
@@ -96,10 +102,13 @@ def setting(scenario: Scenario) -> Setting:
         hidden=model.hidden,
         heads=attention.heads,
         key_heads=attention.key_heads,
-        key_dim=latent.nope_dim + latent.rope_dim if latent else attention.head_dim or 0,
         latent_kv=latent.kv_rank + latent.rope_dim if latent else 0,
         head_dim=attention.head_dim or 0,
-        attention=shapes.attention_weights(model),
+        attention={kind.projects: shapes.mixer_weights(model, kind) for kind in kinds},
+        linear=model.linear_attention,
+        state_bytes=shapes.state_bytes(model, precision.activation_bytes),
+        sparse=attention.sparse,
+        index_bytes=shapes.index_bytes(model),
         dense_weights=shapes.dense_weights(model) * (widening if experts is None else 1.0),
         dense_width=model.feed_forward.width if model.feed_forward else 0,
         experts=experts.count if experts else 0,
@@ -113,7 +122,7 @@ def setting(scenario: Scenario) -> Setting:
         vocabulary=model.vocabulary,
         score_width=shapes.score_width(model),
         decode_score_width=shapes.decode_score_width(model),
-        window=attention.window.size if attention.window else 0,
+        window=attention.window.size if attention.window else attention.sparse.top_k if attention.sparse else 0,
         weight_bytes=precision.weight_bytes,
         expert_bytes=precision.expert_bytes,
         plain_bytes=precision.activation_bytes,

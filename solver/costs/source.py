@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.constants import Provenance
+from ...models.transformer import LayerKind
 from . import links
+from .cores import Core, decode_cores, prompt_cores
 from .origins import ESTIMATED
 from .passes import Pass
-from .rows import Column, Rows
+from .rows import Column, Rows, Shape
 from .setting import Setting
 
 Part = Literal["weights", "experts", "shared", "plain"]
 PARTS: tuple[Part, ...] = get_args(Part)
-Shapes = Sequence[tuple[Column | float, Column | float]]
-"""(inputs, outputs) of matrices on one rank."""
+Shapes = Sequence[Shape]
 
 
 class OperatorTimes(Protocol):
@@ -29,11 +30,11 @@ class OperatorTimes(Protocol):
     def matrices(self, rows: Rows, part: Part, tokens: Column, width: Column | float, shapes: Shapes) -> Column:
         """Multiply `tokens` activations with each of the matrices; `width` is their dimension that ranks share."""
 
-    def prompt_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
-        """The attention core of the prompt tokens of a pass."""
+    def prompt_attention(self, rows: Rows, work: Pass, mixer: LayerKind) -> Column:
+        """The attention cores of the prompt tokens of a pass, in a layer of this mixer."""
 
-    def decode_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
-        """The attention core of the sequences that decode one token."""
+    def decode_attention(self, rows: Rows, work: Pass, mixer: LayerKind) -> Column:
+        """The attention cores of the sequences that decode one token, in a layer of this mixer."""
 
     def routed_experts(self, rows: Rows, group_tokens: Column) -> Column:
         """The routed experts of the busiest rank, for the tokens of its whole stage group."""
@@ -102,24 +103,20 @@ class Roofline:
         slowdown = (full + half_rows) / full * (width + self._s.efficiency.half_width) / width
         return flops / compute * slowdown + size / bandwidth
 
-    def prompt_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
+    def prompt_attention(self, rows: Rows, work: Pass, mixer: LayerKind) -> Column:
         """See OperatorTimes."""
-        s = self._s
-        pairs, prefix = work.pairs[sliding], work.prefix[sliding]
-        flops = 2 * (s.heads / rows.tensor) * s.score_width * pairs / rows.context
-        return self.note(self._attention(flops, prefix * rows.kv_width(s.kv_bytes) / rows.context))
+        return self.note(self._cores(prompt_cores(rows, work, mixer)))
 
-    def decode_attention(self, rows: Rows, work: Pass, sliding: bool) -> Column:
+    def decode_attention(self, rows: Rows, work: Pass, mixer: LayerKind) -> Column:
         """See OperatorTimes."""
-        s = self._s
-        read = work.decoding * (np.minimum(work.context, s.window) if sliding else work.context)
-        flops = 2 * (s.heads / rows.tensor) * s.decode_score_width * read
-        return self.note(self._attention(flops, read * rows.kv_width(s.kv_bytes)))
+        return self.note(self._cores(decode_cores(rows, work, mixer)))
 
-    def _attention(self, flops: Column, size: Column) -> Column:
+    def _cores(self, cores: list[Core]) -> Column:
+        """One after the other, each as long as the longer of its products and its reads."""
         e = self._s.efficiency
-        compute = self._s.rate_plain * e.attention_mfu
-        return np.maximum(flops / compute, size / (self._s.memory_bandwidth * e.kv_bandwidth))
+        compute, bandwidth = self._s.rate_plain * e.attention_mfu, self._s.memory_bandwidth * e.kv_bandwidth
+        times: list[Column] = [np.maximum(flops / compute, size / bandwidth) for flops, size in cores]
+        return sum(times[1:], times[0])
 
     def routed_experts(self, rows: Rows, group_tokens: Column) -> Column:
         """See OperatorTimes. Only experts that some token chose are read."""

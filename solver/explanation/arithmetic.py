@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ...models import Scenario
 from ...models.strategy import DEGREES
 from ...models.units import show_bytes, show_rate, show_seconds
+from ..costs.passes import pairs_of
 from ..costs.setting import Setting, setting
 
 
@@ -80,17 +81,22 @@ def _too_little_memory(s: Setting) -> Iterator[Contradiction]:
 def weight_bytes(s: Setting) -> float:
     """Bytes of one copy of the matrices and tables, without norms, biases and what ranks hold twice."""
     layers, expert_layers = len(s.layer_kinds), sum(s.kinds[kind].expert for kind in s.layer_kinds)
-    size = layers * s.attention.matrices * s.weight_bytes
+    size = _attention_weights(s) * s.weight_bytes
     size += (layers - expert_layers) * s.dense_weights * s.weight_bytes
     size += expert_layers * (s.experts * s.expert_weights + s.shared_weights) * s.expert_bytes
     tables = 1 if s.scenario.model.tied_embeddings else 2
     return size + tables * s.vocabulary * s.hidden * s.plain_bytes
 
 
+def _attention_weights(s: Setting) -> int:
+    """Matrices of the attention of all layers."""
+    return sum(s.attention[s.kinds[kind].projects].matrices for kind in s.layer_kinds)
+
+
 def compute_seconds(s: Setting) -> float:
     """Seconds of one GPU for the matrices of one token in all layers, at the stated efficiencies."""
     layers, expert_layers = len(s.layer_kinds), sum(s.kinds[kind].expert for kind in s.layer_kinds)
-    dense = layers * s.attention.matrices + (layers - expert_layers) * s.dense_weights
+    dense = _attention_weights(s) + (layers - expert_layers) * s.dense_weights
     shared, routed = expert_layers * s.shared_weights, expert_layers * s.per_token * s.expert_weights
     e = s.efficiency
     return s.latencies.pace * (
@@ -102,8 +108,10 @@ def compute_seconds(s: Setting) -> float:
 
 def attention_seconds(s: Setting) -> float:
     """Seconds of one GPU for the attention core of one prompt in all layers."""
-    flops = 2 * s.heads * s.score_width * s.prompt.mean_square / 2
-    full = sum(not s.kinds[kind].sliding for kind in s.layer_kinds)
+    pairs, picked = pairs_of(s, s.prompt.mean, s.prompt.mean_square)
+    scores = min(s.score_width * pairs, s.decode_score_width * picked) if s.sparse else s.score_width * pairs
+    flops = 2 * s.heads * scores
+    full = sum(not (s.kinds[kind].sliding or s.kinds[kind].linear) for kind in s.layer_kinds)
     return s.latencies.pace * full * flops / (s.rate_plain * s.efficiency.attention_mfu)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import accumulate, pairwise
 from typing import Any
 
 from ...models import Plan, Scenario
@@ -45,6 +46,7 @@ def picture_of(plan: dict[str, Any]) -> dict[str, Any]:
                 "name": entry.get("name"),
                 "degrees": None if s is None else [s[name] for name in _DEGREES],
                 "layers": None if s is None else s["layers_per_stage"],
+                "linear": None if s is None else _linear(model, s["layers_per_stage"]),
             }
         )
     seats: dict[int, list[list[int]]] = {}
@@ -57,6 +59,15 @@ def picture_of(plan: dict[str, Any]) -> dict[str, Any]:
         "experts": (model.get("experts") or {}).get("count"),
         "link": "pool link" if plan.get("feeds") else None,
     }
+
+
+def _linear(model: dict[str, Any], split: list[int]) -> list[int] | None:
+    """Linear layers of each stage; None where the model has none."""
+    pattern = (model.get("linear_attention") or {}).get("pattern")
+    if not pattern:
+        return None
+    ends = list(accumulate(split, initial=0))
+    return [sum(pattern[i % len(pattern)] == "linear" for i in range(*stage)) for stage in pairwise(ends)]
 
 
 _DEGREES = ("tensor", "context", "data", "pipeline", "expert", "expert_tensor")

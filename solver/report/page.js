@@ -148,6 +148,7 @@ function held(g, p) {  // ranks run over tensor, then context, data, pipeline
   const [t, c, d, , e, s] = g.kind.degrees, group = t * c * d;
   const stage = Math.floor(g.rank / group), inside = g.rank % group, tensor = inside % t;
   const first = g.kind.layers.slice(0, stage).reduce((a, b) => a + b, 0), words = [g.kind.role, `layers ${first}–${first + g.kind.layers[stage] - 1}`];
+  if (g.kind.linear) words.push(`${g.kind.linear[stage]} of them linear`);
   if (p.heads) words.push(`heads ${tensor * p.heads / t}–${(tensor + 1) * p.heads / t - 1}`);
   if (d > 1) words.push(`data ${Math.floor(inside / (t * c))}`);
   if (p.experts) { const n = p.experts / e, x = Math.floor(inside / s); words.push(`experts ${x * n}–${(x + 1) * n - 1}` + (s > 1 ? ` (1/${s})` : "")); }

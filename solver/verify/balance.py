@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from typing import Literal
 
 from shardwise.models.plan import Balance, Plan, Rank
 
 from .deployment import Deployment
-from .forward import Pass
+from .forward import CHUNK, Pass
 from .memory import MemoryOf, end_weights, layer_weights, sharing
 from .serving import Program
+from .shapes import Layer
 
 
 def dealt(whole: int, parts: int, index: int) -> int:
@@ -31,11 +32,8 @@ class Loads:
         engine = dealt(self.deployment.sequences, self.deployment.engines, rank.engine)
         return dealt(engine, self.cut.data, rank.data)
 
-    def _layers(self, rank: Rank) -> dict[tuple[bool, bool], int]:
-        counts: dict[tuple[bool, bool], int] = defaultdict(int)
-        for layer in self.shapes.layers[rank.layers[0] : rank.layers[1]]:
-            counts[layer.expert, layer.sliding] += 1
-        return counts
+    def _layers(self, rank: Rank) -> Counter[Layer]:
+        return Counter(self.shapes.layers[rank.layers[0] : rank.layers[1]])
 
     def weights(self, rank: Rank) -> float:
         """Bytes of the weights on a rank; section 5."""
@@ -43,8 +41,8 @@ class Loads:
         width = (rank.expert_columns[1] - rank.expert_columns[0]) / max(1, self.shapes.expert_width)
         first, last = rank.layers[0] == 0, rank.layers[1] == len(self.shapes.layers)
         held = end_weights(self.shapes, self.sharing, first, last)
-        for layer in self.shapes.layers[rank.layers[0] : rank.layers[1]]:
-            held += layer_weights(self.shapes, layer, self.sharing, experts, width)
+        for layer, count in self._layers(rank).items():
+            held += count * layer_weights(self.shapes, layer, self.sharing, experts, width)
         return held
 
     def kv_cache(self, rank: Rank) -> float:
@@ -52,8 +50,8 @@ class Loads:
         sequences = self.held(rank)
         if self.deployment.program == "prefill only":
             sequences = min(sequences, self.memory.sequences)
-        layers = self.shapes.layers[rank.layers[0] : rank.layers[1]]
-        return sequences * sum(self.memory.layer_cache(layer) for layer in layers)
+        layers = self._layers(rank)
+        return sequences * sum(count * self.memory.layer_cache(layer) for layer, count in layers.items())
 
     def _share(self, sequences: float) -> float:
         """A group's average micro-batch, as a share of the plan's."""
@@ -74,12 +72,10 @@ class Loads:
         engine = dealt(self.deployment.sequences, self.deployment.engines, rank.engine)
         group_rows = self._tokens(load) * self._share(engine) * cut.context
         total = 0.0
-        for (expert, sliding), count in self._layers(rank).items():
-            work = 2 * rows * shapes.attention_per_rank(cut.tensor)
-            work += 2 * heads * shapes.prompt_score * load.pairs[sliding] * share / cut.context
-            reach = min(load.reach, shapes.window) if sliding else load.reach
-            work += 2 * heads * shapes.decode_score * load.decoding * share * reach
-            if expert:
+        for layer, count in self._layers(rank).items():
+            work = 2 * rows * shapes.attention_per_rank(layer, cut.tensor)
+            work += self._core_flops(layer, heads) * share
+            if layer.expert:
                 work += 2 * rows * (shapes.hidden * shapes.experts + shapes.shared_matrices / cut.tensor)
                 routed = 2 * shapes.expert_matrices * shapes.per_token * group_rows
                 work += routed * self._popularity(rank) / (cut.expert * cut.expert_tensor)
@@ -89,6 +85,24 @@ class Loads:
         if rank.layers[1] == len(shapes.layers):
             total += 2 * load.logits * share * shapes.hidden * shapes.vocabulary / cut.tensor
         return total
+
+    def _core_flops(self, layer: Layer, heads: int) -> float:
+        """Flops of one layer's attention core in the reference pass, on a rank of so many query heads."""
+        shapes, load, context = self.shapes, self.reference, self.cut.context
+        if layer.linear and (linear := shapes.linear) is not None:
+            token = 6 * linear.key_dim * linear.value_dim
+            chunk = 2 * CHUNK * (3 * linear.key_dim + 2 * linear.value_dim)
+            tokens = load.decoding * token + load.prompt / context * (token + chunk)
+            return linear.heads / self.cut.tensor * tokens
+        products, reach = shapes.prompt_score * load.pairs[layer.sliding], load.reach
+        if shapes.indexer is not None:
+            products = min(products, shapes.decode_score * load.pairs[1])
+        if layer.sliding or shapes.indexer is not None:
+            reach = min(reach, shapes.window)
+        work = 2 * heads * (products / context + shapes.decode_score * load.decoding * reach)
+        if layer.indexer and shapes.indexer is not None:
+            work += 2 * shapes.indexer.products * (load.pairs[0] / context + load.decoding * load.reach)
+        return work
 
     def _popularity(self, rank: Rank) -> float:
         ranks, busiest = self.cut.expert, self.deployment.routing_load

@@ -8,10 +8,13 @@ from .deployment import Deployment
 from .links import Links
 from .shapes import Layer
 
+CHUNK = 64
+"""Prompt tokens that a linear layer works on at once."""
+
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass carries, seen from one attention group. Pairs and prefix: (full layer, sliding layer)."""
+    """What one pass carries, seen from one attention group. Pairs, prefix: (full layer, sliding or sparse layer)."""
 
     decoding: float = 0.0
     """D"""
@@ -92,19 +95,45 @@ class Forward:
         seconds = self._matrix(2 * rows * weights, weights * element, rate, shares, rows, width, half)
         return seconds + blocks * self.latencies.block_matrix
 
-    def _attention(self, load: Pass, sliding: bool) -> float:
+    def _core(self, flops: float, size: float) -> float:
+        """A part of the attention that multiplies no weights."""
+        seconds = flops / (self.half_rate * self.efficiency.attention_mfu)
+        return max(seconds, size / (self.memory_rate * self.efficiency.kv_bandwidth))
+
+    def _states(self, load: Pass) -> float:
+        """The states of a linear layer: of the prompt tokens in chunks, of the decoding sequences one by one."""
+        linear = self.shapes.linear
+        if linear is None:
+            return 0.0
+        heads = linear.heads / self.cut.tensor
+        step = 3 * 2 * linear.key_dim * linear.value_dim
+        chunk = 2 * CHUNK * (3 * linear.key_dim + 2 * linear.value_dim)
+        prompt = self._core(load.prompt / self.cut.context * heads * (step + chunk), 0.0)
+        return prompt + self._core(load.decoding * heads * step, 2 * load.decoding * linear.kept / self.cut.tensor)
+
+    def _index(self, load: Pass) -> float:
+        """The indexer of a sparse layer, whole on every tensor rank: every query scores every key before it."""
+        indexer = self.shapes.indexer
+        if indexer is None:
+            return 0.0
+        share, read = 1 / self.cut.context, load.decoding * load.reach
+        prompt = self._core(2 * indexer.products * load.pairs[0] * share, indexer.cached * load.prefix[0] * share)
+        return prompt + self._core(2 * indexer.products * read, indexer.cached * read)
+
+    def _attention(self, load: Pass, layer: Layer) -> float:
         """Attention cores of the prompt tokens and of the decoding sequences."""
+        if layer.linear:
+            return self._states(load)
+        sliding, sparse = layer.sliding, self.shapes.indexer is not None
         shapes, heads = self.shapes, self.shapes.heads / self.cut.tensor
         row = shapes.cache_bytes(self.cut.tensor, shapes.kv_bytes)
-        flop_rate = self.half_rate * self.efficiency.attention_mfu
-        byte_rate = self.memory_rate * self.efficiency.kv_bandwidth
-        pairs, prefix = load.pairs[sliding], load.prefix[sliding]
-        prompt = max(
-            2 * heads * shapes.prompt_score * pairs / self.cut.context / flop_rate,
-            prefix * row / self.cut.context / byte_rate,
-        )
-        seen = load.decoding * (min(load.reach, shapes.window) if sliding else load.reach)
-        return prompt + max(2 * heads * shapes.decode_score * seen / flop_rate, seen * row / byte_rate)
+        products = shapes.prompt_score * load.pairs[sliding]
+        if sparse:
+            products = min(products, shapes.decode_score * load.pairs[1])
+        prompt = self._core(2 * heads * products / self.cut.context, load.prefix[sliding] * row / self.cut.context)
+        seen = load.decoding * (min(load.reach, shapes.window) if sliding or sparse else load.reach)
+        indexed = self._index(load) if layer.indexer else 0.0
+        return indexed + prompt + self._core(2 * heads * shapes.decode_score * seen, seen * row)
 
     def _routed(self, group_tokens: float) -> float:
         """The routed experts of the busiest expert rank."""
@@ -123,11 +152,11 @@ class Forward:
             efficiency.expert_half_rows,
         )
 
-    def _projections(self, rows: float) -> float:
+    def _projections(self, rows: float, layer: Layer) -> float:
         """The matrices of attention."""
         shapes, tensor = self.shapes, self.cut.tensor
-        width, weights = shapes.heads * shapes.head_dim / tensor, shapes.attention_per_rank(tensor)
-        count = (4 if shapes.latent else 2) if self.block_weights else 0
+        width, weights = shapes.attention_width(layer) / tensor, shapes.attention_per_rank(layer, tensor)
+        count = shapes.attention_products(layer) if self.block_weights else 0
         return self._linear(rows, weights, shapes.weight_bytes, self.weight_rate, width, count)
 
     def _dense(self, rows: float) -> float:
@@ -158,7 +187,7 @@ class Forward:
         reduced = self.links.all_reduce(
             rows * shapes.hidden * shapes.activation_bytes, cut.tensor, cut.crosses(cut.tensor)
         )
-        seconds = self._projections(rows) + self._attention(load, layer.sliding)
+        seconds = self._projections(rows, layer) + self._attention(load, layer)
         seconds += reduced + self.links.context(load.prompt)
         traffic = rows * self.latencies.token_traffic * shapes.hidden * shapes.activation_bytes
         seconds += traffic / (self.memory_rate * self.efficiency.bandwidth)

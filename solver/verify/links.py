@@ -97,6 +97,7 @@ class Links:
         crosses = self.cut.crosses(self.cut.tensor * ranks)
         link, rate = self._link(crosses), self.rate(crosses, self.cut.tensor * ranks)
         row = self.shapes.cache_bytes(self.cut.tensor, self.shapes.activation_bytes)
+        row += self.shapes.indexer.cached if self.shapes.indexer is not None else 0
         seconds = (ranks - 1) * prompt_tokens / ranks * row / (rate * self.efficiency.link)
         return self.visible * seconds + (ranks - 1) * link.latency
 

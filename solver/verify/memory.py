@@ -70,8 +70,8 @@ def sharing(deployment: Deployment) -> Sharing:
 
 def layer_weights(shapes: Shapes, layer: Layer, ranks: Sharing, experts: float, width: float) -> float:
     """Bytes of one layer's weights on a rank that holds `experts` experts and the share `width` of each."""
-    held = shapes.attention_per_rank(ranks.tensor) * shapes.weight_bytes
-    held += (shapes.small + shapes.norms) * shapes.activation_bytes
+    held = shapes.attention_per_rank(layer, ranks.tensor) * shapes.weight_bytes
+    held += (shapes.attention_small(layer) + shapes.norms) * shapes.activation_bytes
     if not layer.expert:
         return held + shapes.dense_matrices / ranks.dense * shapes.weight_bytes
     if ranks.padding:
@@ -133,14 +133,12 @@ class MemoryOf:
         return self.deployment.batch * in_turn
 
     def layer_cache(self, layer: Layer) -> float:
-        """KV bytes of one sequence in one layer on one rank, at full length."""
+        """Bytes of the KV cache or the state of one sequence in one layer on one rank, at full length."""
         workload = self.deployment.scenario.workload
         tokens: float = workload.input_tokens.max
         if self.deployment.program != "prefill only":
             tokens += workload.output_tokens.max
-        if layer.sliding:
-            tokens = min(tokens, self.shapes.window)
-        return self.shapes.cache_bytes(self.cut.tensor, self.shapes.kv_bytes) * tokens / self.cut.context
+        return self.shapes.kept(layer, self.cut.tensor, tokens) / self.cut.context
 
     @cached_property
     def kinds(self) -> dict[Layer, tuple[float, float]]:
@@ -162,8 +160,7 @@ class MemoryOf:
         if self.deployment.program == "static batch":
             budget = max(budget, self.deployment.batch)
         reserves, element = self.deployment.scenario.reserves, shapes.activation_bytes
-        widest = max(shapes.heads * shapes.head_dim, shapes.dense_width)
-        peak = budget * element * (6 * shapes.hidden + 2 * widest / cut.tensor)
+        peak = budget * element * (6 * shapes.hidden + 2 * shapes.widest / cut.tensor)
         if not shapes.experts:
             return math.ceil(max(reserves.activation_dense, peak))
         routed = budget * cut.context * cut.data * self.deployment.routing_load * shapes.per_token / cut.expert

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from shardwise.models.scenario import Scenario
 from shardwise.models.transformer import Attention, Experts, Transformer
+
+from .mixers import Indexer, LinearShapes, indexer_shapes, linear_shapes
 
 ELEMENT_BYTES = {
     "fp32": 4.0,
@@ -31,6 +35,9 @@ class Layer(NamedTuple):
 
     expert: bool
     sliding: bool
+    linear: bool = False
+    indexer: bool = False
+    """Holds an indexer of its own."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ class Shapes:
     small: int
     prompt_score: int
     decode_score: int
+    linear: LinearShapes | None
+    indexer: Indexer | None
 
     dense: bool
     """Whether the model describes a dense feed-forward."""
@@ -88,10 +97,43 @@ class Shapes:
         heads = 1 if self.latent else math.ceil(self.kv_heads / tensor)
         return heads * self.cached * element
 
-    def attention_per_rank(self, tensor: int) -> float:
+    def attention_per_rank(self, layer: Layer, tensor: int) -> float:
         """A_r: attention matrices of one layer on one rank; section 3."""
+        if layer.linear and self.linear is not None:
+            return self.linear.matrices / tensor
         kv_share = math.ceil(self.kv_heads / tensor) / self.kv_heads
-        return self.by_head / tensor + self.by_kv_head * kv_share + self.replicated
+        held = self.by_head / tensor + self.by_kv_head * kv_share + self.replicated
+        return held + (self.indexer.matrices if layer.indexer and self.indexer is not None else 0)
+
+    def attention_small(self, layer: Layer) -> int:
+        """Attention weights of one layer that are whole on every rank and never quantised; section 5."""
+        if layer.linear and self.linear is not None:
+            return self.linear.small
+        return self.small + (self.indexer.small if layer.indexer and self.indexer is not None else 0)
+
+    def attention_width(self, layer: Layer) -> int:
+        """Columns that the tensor ranks share; section 3."""
+        if layer.linear and self.linear is not None:
+            return self.linear.heads * self.linear.value_dim
+        return self.heads * self.head_dim
+
+    def attention_products(self, layer: Layer) -> int:
+        """Matrix products whose input a block-fp8 checkpoint has quantised; section 3."""
+        if layer.linear or not self.latent:
+            return 2
+        return 6 if layer.indexer else 4
+
+    @property
+    def widest(self) -> int:
+        """Columns of the widest matrix beside experts; section 5."""
+        return max(self.dense_width, *(self.attention_width(layer) for layer in set(self.layers)))
+
+    def kept(self, layer: Layer, tensor: int, tokens: float) -> float:
+        """Bytes that a sequence of so many tokens keeps in one layer on a tensor rank; section 5."""
+        if layer.linear and self.linear is not None:
+            return self.linear.kept / tensor
+        held = self.cache_bytes(tensor, self.kv_bytes) * (min(tokens, self.window) if layer.sliding else tokens)
+        return held + (self.indexer.cached * tokens if layer.indexer and self.indexer is not None else 0.0)
 
 
 def layer_kinds(model: Transformer) -> tuple[Layer, ...]:
@@ -101,12 +143,27 @@ def layer_kinds(model: Transformer) -> tuple[Layer, ...]:
     dense, interval = model.layers, 1
     if model.experts is not None:
         dense, interval = model.experts.leading_dense_layers, model.experts.interval
-    window = model.attention.window
-    pattern = window.pattern if window is not None else ("full",)
-    return tuple(
-        Layer(i >= dense and i % interval == interval - 1, pattern[i % len(pattern)] == "sliding")
-        for i in range(model.layers)
-    )
+    pattern, indexers = ("full",), ("none",)  # type: tuple[str, ...], tuple[str, ...]
+    if model.attention.window is not None:
+        pattern = model.attention.window.pattern
+    if model.linear_attention is not None:
+        pattern = model.linear_attention.pattern
+    if model.attention.latent is not None and model.attention.latent.sparse is not None:
+        indexers = model.attention.latent.sparse.pattern
+    return _kinds(model.layers, dense, interval, tuple(pattern), tuple(indexers))
+
+
+@lru_cache(maxsize=128)  # every check of a plan asks again
+def _kinds(
+    layers: int, dense: int, interval: int, pattern: tuple[str, ...], indexers: tuple[str, ...]
+) -> tuple[Layer, ...]:
+    kinds = []
+    for i in range(layers):
+        kind = pattern[i % len(pattern)]
+        indexer = kind != "linear" and indexers[i % len(indexers)] == "own"
+        expert = i >= dense and i % interval == interval - 1
+        kinds.append(Layer(expert, kind == "sliding", kind == "linear", indexer))
+    return tuple(kinds)
 
 
 def _attention(a: Attention, hidden: int) -> dict[str, int]:
@@ -140,7 +197,7 @@ def _attention(a: Attention, hidden: int) -> dict[str, int]:
     return {
         "kv_heads": kv_heads,
         "head_dim": dim,
-        "by_head": 2 * hidden * a.heads * dim,
+        "by_head": hidden * a.heads * dim * (3 if a.output_gate else 2),
         "by_kv_head": 2 * hidden * kv_heads * dim,
         "replicated": 0,
         "small": small,
@@ -148,6 +205,13 @@ def _attention(a: Attention, hidden: int) -> dict[str, int]:
         "decode_score": 2 * dim,
         "cached": 2 * dim,
     }
+
+
+def _window(a: Attention) -> float:
+    """Keys that a query of a sliding or sparse layer sees, at most."""
+    if a.latent is not None and a.latent.sparse is not None:
+        return a.latent.sparse.top_k
+    return math.inf if a.window is None else a.window.size
 
 
 def _experts(x: Experts | None, hidden: int) -> dict[str, int]:
@@ -158,7 +222,7 @@ def _experts(x: Experts | None, hidden: int) -> dict[str, int]:
     return {
         "matrix": matrices * hidden * x.width,
         "biases": ((matrices - 1) * x.width + hidden) if x.biases else 0,
-        "router": hidden * x.count + (x.count if x.router_bias or x.biases else 0),
+        "router": hidden * x.count + (x.count if x.router_bias or x.biases else 0) + (hidden if x.shared_gate else 0),
         "shared": matrices * hidden * x.shared_width,
     }
 
@@ -174,8 +238,13 @@ def read_shapes(scenario: Scenario) -> Shapes:
 
     routed = expert_layers * (x.count if x else 0) * (one["matrix"] + one["biases"])
     dense = (len(kinds) - expert_layers) * dense_matrix
-    matrices = attention["by_head"] + attention["by_kv_head"] + attention["replicated"] + attention["small"]
-    counted = routed + dense + len(kinds) * (matrices + model.norms_per_layer * hidden) + hidden
+    activation = max(2.0, ELEMENT_BYTES[precision.activations])
+    linear, indexer = linear_shapes(model, activation), indexer_shapes(model)
+    full = attention["by_head"] + attention["by_kv_head"] + attention["replicated"] + attention["small"]
+    counted = routed + dense + len(kinds) * model.norms_per_layer * hidden + hidden
+    for layer, count in Counter(kinds).items():
+        counted += count * (linear.matrices + linear.small if layer.linear and linear else full)
+        counted += count * (indexer.matrices + indexer.small if layer.indexer and indexer else 0)
     counted += expert_layers * (one["router"] + one["shared"])
     counted += model.vocabulary * hidden * (1 if model.tied_embeddings else 2)
     omega = 1.0
@@ -194,7 +263,9 @@ def read_shapes(scenario: Scenario) -> Shapes:
         norms=model.norms_per_layer * hidden,
         heads=model.attention.heads,
         latent=model.attention.latent is not None,
-        window=math.inf if model.attention.window is None else model.attention.window.size,
+        window=_window(model.attention),
+        linear=linear,
+        indexer=indexer,
         **attention,
         dense=feed is not None,
         dense_width=feed.width if feed else 0,
@@ -210,7 +281,7 @@ def read_shapes(scenario: Scenario) -> Shapes:
         node_limit=x.node_limit if x else None,
         weight_bytes=ELEMENT_BYTES[precision.weights],
         expert_bytes=ELEMENT_BYTES[expert_format],
-        activation_bytes=max(2.0, ELEMENT_BYTES[precision.activations]),
+        activation_bytes=activation,
         kv_bytes=ELEMENT_BYTES[precision.kv_cache],
         weight_format=precision.weights,
         expert_format=expert_format,

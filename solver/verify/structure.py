@@ -115,6 +115,11 @@ def divisors(scenario: Scenario, cut: EngineStrategy) -> Iterator[Finding]:
         whole = keys % tensor == 0 or tensor % keys == 0
         demanded = f"a divisor or a multiple of {keys:,} KV heads"
         yield rule("division.kv_heads", whole, f"degree {tensor:,}", demanded)
+    if model.linear_attention is not None:
+        linear = model.linear_attention
+        yield _divides("division.linear_keys", tensor, linear.key_heads, "key heads of a linear layer")
+        yield _divides("division.linear_values", tensor, linear.value_heads, "value heads of a linear layer")
+        yield equal("division.linear_context", cut.context, 1)
     kinds = layer_kinds(model)
     if model.feed_forward is not None and not all(layer.expert for layer in kinds):
         yield _divides("division.feed_forward", tensor, model.feed_forward.width, "dense columns")

@@ -15,6 +15,7 @@ from shardwise.models.hardware import Accelerator
 from .deployment import Deployment
 from .forward import Forward, Pass
 from .links import Links
+from .shapes import Layer
 from .silicon import PlainSilicon
 
 DEEPSEEK = {"kv_rank": 512, "rope_dim": 64, "nope_dim": 128, "value_dim": 128}
@@ -81,6 +82,7 @@ class TabledForward(Forward):
         self._silicon = silicon_of(deployment)
         self._from_sheet = deployment.scenario.operator_times.by_constants
         model, precision = deployment.scenario.model, deployment.scenario.precision
+        self._model = model
         self._latent = model.attention.latent
         self._cache = "fp8" if precision.kv_cache == "fp8" else "bf16"
         self._narrow = self._format(precision.weights)
@@ -123,12 +125,17 @@ class TabledForward(Forward):
             sheet,
         )
 
-    def _projections(self, rows: float) -> float:
-        shapes, t, latent = self.shapes, self.cut.tensor, self._latent
-        heads, hidden = shapes.heads / t, shapes.hidden
-        if latent is None:
+    def _projections(self, rows: float, layer: Layer) -> float:
+        shapes, t, latent, hidden = self.shapes, self.cut.tensor, self._latent, self.shapes.hidden
+        heads, linear = shapes.heads / t, self._model.linear_attention
+        if layer.linear and linear is not None:
+            out = linear.value_heads * linear.value_dim
+            queries_and_keys = 2 * linear.key_heads * linear.key_dim
+            sizes = [(hidden, (queries_and_keys + 2 * out + 2 * linear.value_heads) / t), (out / t, hidden)]
+        elif latent is None:
             kv = 2 * math.ceil(shapes.kv_heads / t) * shapes.head_dim
-            sizes = [(hidden, heads * shapes.head_dim + kv), (heads * shapes.head_dim, hidden)]
+            gate = 2 if self._model.attention.output_gate else 1
+            sizes = [(hidden, gate * heads * shapes.head_dim + kv), (heads * shapes.head_dim, hidden)]
         else:
             sizes = [
                 (hidden, latent.kv_rank + latent.rope_dim + (latent.query_rank or 0)),
@@ -136,7 +143,11 @@ class TabledForward(Forward):
                 (latent.kv_rank, heads * (latent.nope_dim + latent.value_dim)),
                 (heads * latent.value_dim, hidden),
             ]
-        return self._matrices(self._narrow, rows, sizes, super()._projections(rows), self.block_weights)
+            if layer.indexer and latent.sparse is not None:
+                index = latent.sparse
+                sizes.append((latent.query_rank or hidden, index.heads * index.dim))
+                sizes.append((hidden, index.dim + index.heads))
+        return self._matrices(self._narrow, rows, sizes, super()._projections(rows, layer), self.block_weights)
 
     def _up_and_down(self, weights: float, width: float) -> list[tuple[float, float]]:
         """The first matrix (with the gate) has what the second has not."""
@@ -161,15 +172,23 @@ class TabledForward(Forward):
         sizes = [(float(self.shapes.hidden), self.shapes.vocabulary / self.cut.tensor)]
         return self._matrices(self._plain, logits, sizes, super()._head(logits))
 
-    def _attention(self, load: Pass, sliding: bool) -> float:
-        window = self.shapes.window if sliding else 0
+    def _attention(self, load: Pass, layer: Layer) -> float:
+        """Linear layers, indexers and prompts over picked keys were not measured."""
         prompts = Pass(prompt=load.prompt, pairs=load.pairs, prefix=load.prefix)
         answers = Pass(decoding=load.decoding, reach=load.reach)
-        return self._or_sheet(
-            "attention", "any", lambda _: self._prompt_core(load, window), super()._attention(prompts, sliding)
-        ) + self._or_sheet(
-            "attention", "any", lambda _: self._decode_core(load, window), super()._attention(answers, sliding)
-        )
+        by_sheet = super()._attention(prompts, layer), super()._attention(answers, layer)
+        if layer.linear:
+            return sum(by_sheet)
+        sparse = self.shapes.indexer is not None
+        window = self.shapes.window if layer.sliding else 0
+        prompt = by_sheet[0]
+        if not sparse:
+            prompt = self._or_sheet("attention", "any", lambda _: self._prompt_core(load, window), prompt)
+        indexed = self._index(answers) if layer.indexer else 0.0
+        reach = min(load.reach, self.shapes.window) if sparse else load.reach
+        seen = Pass(decoding=load.decoding, reach=reach)
+        core = self._or_sheet("attention", "any", lambda _: self._decode_core(seen, window) + indexed, by_sheet[1])
+        return prompt + core
 
     def _prompt_core(self, load: Pass, window: float) -> float:
         """Prompts of one length that are as many tokens, pairs and prefix tokens as the pass carries."""

@@ -33,7 +33,7 @@ def deployment_markdown(plan: DeploymentPlan) -> str:
         section("Load balance", "Counted GPU by GPU by the verifier; 1 is perfect.", balance_rows(plan.balance))
         if plan.balance
         else "",
-        ranks_section(plan.placement),
+        ranks_section(plan.placement, own.model) if own else "",
         section("Validation checklist", checks_table(plan.checks), _verified(plan)),
         section("Proof", *proof_table(plan.proof, "engines")),
         knowledge_section(own) if own else "",

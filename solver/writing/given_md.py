@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...models import Lengths, Plan, Scenario
+from ...models import Lengths, Plan, Scenario, Transformer
 from ...models.counts import count_parameters
 from .text import bullets, section, show_bytes, show_count, show_rate, table
 
@@ -54,9 +54,15 @@ def model_section(scenario: Scenario) -> str:
     lines = [
         f"Model: {m.name} (`{m.id}`)",
         f"Parameters from the shapes: {show_count(parts.total)}, of which {show_count(parts.active)} active per token",
-        f"Layers: {m.layers}, hidden size {m.hidden:,}, vocabulary {m.vocabulary:,}",
+        f"Layers: {m.layers}{_mixed(m)}, hidden size {m.hidden:,}, vocabulary {m.vocabulary:,}",
         f"Attention: {m.attention.heads} heads, {cached}",
     ]
+    if (linear := m.linear_attention) is not None:
+        states = f"{linear.value_heads} states of {linear.key_dim} × {linear.value_dim} ({linear.state})"
+        lines.append(f"Linear attention: {linear.key_heads} key heads, {states} kept per sequence and layer")
+    if (sparse := m.attention.sparse) is not None:
+        indexers = sum(kind.indexed for kind in m.kinds)
+        lines.append(f"Sparse attention: at most {sparse.top_k:,} keys, picked by {indexers} indexers")
     if m.experts:
         e = m.experts
         dense = f", {e.leading_dense_layers} leading dense layers" if e.leading_dense_layers else ""
@@ -69,6 +75,13 @@ def model_section(scenario: Scenario) -> str:
     experts = f", experts {p.experts}" if p.experts else ""
     lines.append(f"Precision: weights {p.weights}{experts}, activations {p.activations}, KV cache {p.kv_cache}")
     return section("Model configuration", bullets(lines))
+
+
+def _mixed(model: Transformer) -> str:
+    """Kinds of attention where layers differ."""
+    linear, sliding = (sum(getattr(kind, name) for kind in model.kinds) for name in ("linear", "sliding"))
+    counts = {"linear": linear, "sliding": sliding, "full": model.layers - linear - sliding}
+    return f" ({', '.join(f'{n} {name}' for name, n in counts.items() if n)})" if linear or sliding else ""
 
 
 def engine_section(plan: Plan) -> str:

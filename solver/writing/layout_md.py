@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from ...models import Plan
+from ...models import Plan, Transformer
 from ...models.plan import Rank
 from .text import section, spans, table
 
@@ -14,10 +14,10 @@ _MOST_RANKS = 64
 
 def layout_section(plan: Plan) -> str:
     """The first engine rank by rank, and where the other engines sit."""
-    return ranks_section(plan.placement)
+    return ranks_section(plan.placement, plan.scenario.model)
 
 
-def ranks_section(placement: Sequence[Rank]) -> str:
+def ranks_section(placement: Sequence[Rank], model: Transformer) -> str:
     """The same from the ranks; nothing where there are none."""
     first = [rank for rank in placement if rank.engine == 0]
     if not first:
@@ -27,7 +27,7 @@ def ranks_section(placement: Sequence[Rank]) -> str:
             r.rank,
             f"{r.node}:{r.gpu}",
             r.stage,
-            spans(*r.layers),
+            spans(*r.layers) + _linear(model, r),
             spans(*r.heads),
             r.data,
             r.context,
@@ -42,6 +42,12 @@ def ranks_section(placement: Sequence[Rank]) -> str:
         else ""
     )
     return section("Rank layout", "Engine 0:", table(header, rows), more, _others(placement))
+
+
+def _linear(model: Transformer, rank: Rank) -> str:
+    """How many of a rank's layers are linear, if the model has any."""
+    linear = sum(kind.linear for kind in model.kinds[slice(*rank.layers)])
+    return f", {linear} linear" if model.linear_attention else ""
 
 
 def _experts(rank: Rank) -> str:

@@ -17,6 +17,7 @@ from shardwise.models.counts import (
     score_width,
     widening,
 )
+from shardwise.models.transformer import LayerKind
 
 DENSE: dict[str, Any] = {
     "layers": 3,
@@ -177,6 +178,6 @@ def test_kinds_of_layers() -> None:
     experts = {"count": 8, "per_token": 2, "width": 4, "leading_dense_layers": 1}
     window = {"window": {"size": 4, "pattern": ["sliding", "full"]}}
     kinds = model(experts=experts, attention=window).kinds
-    assert kinds == ((False, True), (True, False), (True, True))
-    assert model().kinds == ((False, False),) * 3
-    assert model(attention={"window": {"size": 4}}).kinds == ((False, True),) * 3
+    assert [kind[:2] for kind in kinds] == [(False, True), (True, False), (True, True)]
+    assert model().kinds == (LayerKind(expert=False, sliding=False),) * 3
+    assert model(attention={"window": {"size": 4}}).kinds == (LayerKind(expert=False, sliding=True),) * 3

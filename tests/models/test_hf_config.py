@@ -73,6 +73,14 @@ COUNTED = {
     # query rank 6: 8·6 and 6·10 instead of 80, norm 6: 262; shared 6; the router has a bias of 4
     "deepseek_v3": (2 * 262 + 384 + 576 + 144 + 36 + 40 + 160, 2 * 6 * 2),
     "kimi_k25": (2 * 262 + 384 + 576 + 144 + 36 + 40 + 160, 2 * 6 * 2),
+    # an indexer of two heads of 4: 6·8 + 8·4 + 8·2, norm 8: 104; it caches a key of 4 bytes and a scale of 4
+    "deepseek_v32": (2 * (262 + 104) + 384 + 576 + 144 + 36 + 40 + 160, 2 * (6 * 2 + 8)),
+    "glm_moe_dsa": (2 * 262 + 104 + 384 + 576 + 144 + 36 + 40 + 160, 2 * 6 * 2 + 8),  # one of two layers has it
+    # linear: q, k of 2·2, v and z of 4·3, gates 2·4, out: 8·40 + 96; convolution 20·4, 8, norm 3: 507.
+    # full: the output's gate 64 and norms 4 more: 260. Experts 576, shared 144, router 32, shared gate 8
+    "qwen3_next": (3 * 507 + 260 + 4 * 760 + 72 + 160, 8 * 2),
+    "qwen3_5": (507 + 260 + 2 * 384 + 40 + 160, 8 * 2),
+    "qwen3_5_moe": (507 + 260 + 2 * 760 + 40 + 160, 8 * 2),
     # four layers; biases 16 and 8, sinks 4; an expert has biases 6+6+8, the router 4
     "gpt_oss": (4 * (192 + 16 + 8 + 4) + 4 * 4 * (144 + 20) + 4 * 36 + 72 + 160, 4 * 8 * 2),
     "glm4_moe": (2 * (192 + 16 + 4) + 384 + 576 + 144 + 36 + 40 + 160, 2 * 8 * 2),  # no bias on o
@@ -85,7 +93,8 @@ COUNTED = {
 def test_every_family_is_in_the_table() -> None:
     assert {path.stem for path in HERE.iterdir()} == set(COUNTED)
     read = {json.loads(path.read_text(encoding="utf-8"))["architectures"][0] for path in HERE.iterdir()}
-    assert set(FAMILIES) - read == {"Gemma3ForCausalLM", "Llama4ForCausalLM", "KimiK2ForCausalLM"}  # the same, bare
+    bare = {"Gemma3", "Llama4", "KimiK2", "Qwen3_5", "Qwen3_5Moe"}  # the same as with a vision tower
+    assert set(FAMILIES) - read == {f"{name}ForCausalLM" for name in bare}
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -103,6 +112,31 @@ WINDOWS = {
     "gpt_oss": SlidingWindow(size=16, pattern=("sliding", "full")),
     "llama4": SlidingWindow(size=64, pattern=("sliding",) * 3 + ("full",)),
 }
+
+
+def test_linear_layers_and_their_states(write: Write) -> None:
+    model = read_config(HERE / "qwen3_next.json")
+    assert [kind.linear for kind in model.kinds] == [True, True, True, False]
+    assert model.linear_attention is not None and model.linear_attention.state == "bf16"
+    assert "linear_attention.state" in model.assumed
+    stated = read_config(HERE / "qwen3_5.json")
+    assert stated.linear_attention is not None and stated.linear_attention.state == "fp32" and not stated.assumed
+    full = read_config(write(config("qwen3_next", layer_types=["full_attention"] * 4)))
+    assert full.linear_attention is None
+    assert "'int4' is not known" in refused(write(config("qwen3_next", mamba_ssm_dtype="int4"))).message
+
+
+def test_indexers(write: Write) -> None:
+    shared = read_config(HERE / "glm_moe_dsa.json")
+    assert [kind.indexed for kind in shared.kinds] == [True, False]
+    assert "the first one full" in refused(write(config("glm_moe_dsa", indexer_types=["shared", "full"]))).message
+    assert "not modelled" in refused(write(config("deepseek_v32", index_topk_freq=4))).message
+
+
+def test_what_no_method_quantises_of_a_linear_layer_is_no_exception(write: Write) -> None:
+    kept = [f"model.layers.0.linear_attn.{part}" for part in ("conv1d", "in_proj_a", "in_proj_b")]
+    quantization = {"quant_method": "fp8", "modules_to_not_convert": ["lm_head", *kept]}
+    assert read_config(write(config("qwen3_5", quantization_config=quantization))).precision == Precision(weights="fp8")
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -369,11 +403,7 @@ def test_formats_in_a_file_of_their_own_are_refused(write: Write) -> None:
 @pytest.mark.parametrize(
     ("architecture", "reason"),
     [
-        ("DeepseekV32ForCausalLM", "sparse attention"),
-        ("GlmMoeDsaForCausalLM", "sparse attention"),
         ("DeepseekV4ForCausalLM", "sparse attention"),
-        ("Qwen3_5MoeForConditionalGeneration", "hybrid"),
-        ("Qwen3NextForCausalLM", "hybrid"),
         ("NemotronHForCausalLM", "hybrid"),
         ("JambaForCausalLM", "hybrid"),
         ("MiniMaxM1ForCausalLM", "hybrid"),
@@ -581,8 +611,10 @@ def test_the_catalog_shows_a_file_like_a_catalog_model(write: Write) -> None:
 PUBLISHED: dict[str, tuple[float, int]] = {
     "deepseek-r1": (671.03, 70_272),
     "deepseek-v3": (671.03, 70_272),
+    "deepseek-v3.2": (671.88, 61 * (1_152 + 132)),  # DeepSeek-V3 and 61 indexers
     "gemma-3-27b": (27.01, 507_904),  # the text model; 27.4 with the vision tower
     "glm-4.5": (352.8, 376_832),  # the card's 355 has the multi-token-prediction layer
+    "glm-5": (743.91, 78 * (1_152 + 132)),
     "gpt-oss-120b": (116.83, 73_728),
     "gpt-oss-20b": (20.91, 49_152),
     "kimi-k2": (1026.41, 70_272),
@@ -601,12 +633,21 @@ PUBLISHED: dict[str, tuple[float, int]] = {
     "qwen3-32b-fp8": (32.76, 262_144),
     "qwen3-8b": (8.19, 147_456),
     "qwen3-coder-480b": (480.15, 253_952),
+    "qwen3.5-397b-a17b": (396.35, 15 * 2_048),  # the language model's tensors; 403.4 with vision tower and MTP
     "synthetic-kv6": (2.973, 12_288),  # a fixture: 48 query heads, 6 KV heads
 }
-NOT_MODELLED = {"deepseek-v3.2", "gemma-4-26b-a4b", "glm-5", "qwen3.5-397b-a17b"}
+NOT_MODELLED = {"gemma-4-26b-a4b"}
 FORMATS = {
     **dict.fromkeys(
-        ("deepseek-r1", "deepseek-v3", "kimi-k2", "minimax-m2.5", "qwen3-235b-a22b-fp8", "qwen3-32b-fp8"),
+        (
+            "deepseek-r1",
+            "deepseek-v3",
+            "deepseek-v3.2",
+            "kimi-k2",
+            "minimax-m2.5",
+            "qwen3-235b-a22b-fp8",
+            "qwen3-32b-fp8",
+        ),
         Precision(weights="fp8", block=128),
     ),
     **dict.fromkeys(("gpt-oss-120b", "gpt-oss-20b"), Precision(experts="mxfp4")),

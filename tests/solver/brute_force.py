@@ -95,6 +95,9 @@ def _allowed(scene: Scenario, degrees: Degrees) -> bool:
         return False
     if attention.heads % t or p > model.layers or (feed is not None and feed.width % t):
         return False
+    linear = model.linear_attention
+    if linear is not None and (linear.key_heads % t or linear.value_heads % t or c > 1):
+        return False
     if attention.latent is None and attention.key_heads % t and t % attention.key_heads:
         return False
     if math.ceil(model.vocabulary / 64) * 64 % t:

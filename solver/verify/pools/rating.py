@@ -59,10 +59,9 @@ def _leaving(deployment: Deployment, one_node: bool) -> float:
     """The same for the stages on one card."""
     scenario, shapes, cut, links = deployment.scenario, deployment.shapes, deployment.cut, Links(deployment)
     prompt = scenario.workload.input_tokens.max
-    row = shapes.cache_bytes(cut.tensor, shapes.kv_bytes) / cut.context
     stages = [
         math.fsum(
-            row * (min(prompt, shapes.window) if shapes.layers[layer].sliding else prompt)
+            shapes.kept(shapes.layers[layer], cut.tensor, prompt) / cut.context
             for layer in deployment.stage_layers(stage)
         )
         for stage in cut.stages

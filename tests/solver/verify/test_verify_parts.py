@@ -143,7 +143,7 @@ def test_latent_attention() -> None:
     model = DENSE | {"attention": {"heads": 4, "latent": latent}}
     shapes = read_shapes(scenario(model, {"batch": 1, "input_tokens": 10}))
     assert (shapes.by_head, shapes.replicated, shapes.small) == (164, 64, 7)
-    assert shapes.attention_per_rank(2) == 146
+    assert shapes.attention_per_rank(FULL, 2) == 146
     assert shapes.cache_bytes(2, 2.0) == 10
     assert (shapes.prompt_score, shapes.decode_score, shapes.head_dim) == (5, 9, 3)
     # Without a query rank: 8·4·3 + 64 + 64 = 224, and 8·5.

@@ -133,8 +133,8 @@ def sample(pair: tuple[Silicon, PlainSilicon], operator: str) -> None:
 
 
 def test_both_know_the_same_cards_and_formats() -> None:
-    assert tables.FOLDERS == files.CARDS
-    assert tables.STAND_INS == files.RELATIVES
+    assert tables.FOLDERS == silicon_folder.CARDS
+    assert tables.STAND_INS == silicon_folder.RELATIVES
     assert set(roofs.FORMATS) == set(sheets.FORMATS)
 
 

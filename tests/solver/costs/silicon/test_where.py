@@ -78,7 +78,7 @@ def test_the_variable_names_a_folder(folder: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_the_package_is_found_and_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / files.PACKAGE
+    package = tmp_path / silicon_folder.PACKAGE
     (package / "systems" / "data").mkdir(parents=True)
     (package / "__init__.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -96,6 +96,6 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cards_are_those_of_the_catalog() -> None:
-    for name in {*files.CARDS, *files.RELATIVES}:
+    for name in {*silicon_folder.CARDS, *silicon_folder.RELATIVES}:
         assert catalog.accelerator(name)
-    assert {of for pair in files.RELATIVES.values() for of in pair} <= set(files.CARDS)
+    assert {of for pair in silicon_folder.RELATIVES.values() for of in pair} <= set(silicon_folder.CARDS)
