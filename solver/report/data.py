@@ -8,7 +8,7 @@ from typing import Any
 
 from ...models import Plan, Scenario
 from ...models.deployment import DeploymentPlan
-from ..sweep.axes import is_factor
+from ..sweep.factors import factor_of
 from ..sweep.row import Row
 
 FIGURES = (
@@ -78,23 +78,35 @@ def axes_of(records: Iterable[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for record in records for key in record["changes"]))
 
 
-def mark_flips(records: list[dict[str, Any]]) -> None:
-    """Note where an assumption that is off by a factor turns the plan: against the record with all factors at x1."""
-    plain = {_others(one): one for one in records if all(v == "x1" for v in one["changes"].values() if is_factor(v))}
+def mark_flips(records: list[dict[str, Any]]) -> list[str]:
+    """Note where an assumption that is off by a factor turns the plan: against the record with all factors at x1.
+
+    Returns the keys whose factors leave out x1, so that nothing can be marked against it.
+    """
+    plain = {_others(one): one for one in records if all(factor == 1 for factor in _factors(one).values())}
+    blind = set[str]()
     for one in records:
-        base = plain.get(_others(one))
-        if base is None or base is one or not any(is_factor(v) for v in one["changes"].values()):
+        factors, base = _factors(one), plain.get(_others(one))
+        if not factors or base is one:
             continue
-        if (one["status"], one["strategy"], one["engines"]) != (base["status"], base["strategy"], base["engines"]):
-            one["flips"] = (
-                f"{base['engines']} × {base['strategy']} at x1" if base["strategy"] else f"{base['status']} at x1"
-            )
+        if base is None:
+            blind |= factors.keys()
+        elif (one["status"], one["strategy"], one["engines"]) != (base["status"], base["strategy"], base["engines"]):
+            was = f"{base['engines']} × {base['strategy']}" if base["strategy"] else base["status"]
+            one["flips"] = f"{was} at x1"
+    seen = {key for one in records for key, factor in _factors(one).items() if factor == 1}
+    return [key for key in axes_of(records) if key in blind - seen]
+
+
+def _factors(record: dict[str, Any]) -> dict[str, float]:
+    found = {key: factor_of(value) for key, value in record["changes"].items()}
+    return {key: factor for key, factor in found.items() if factor is not None}
 
 
 def _others(record: dict[str, Any]) -> str:
-    return json.dumps(
-        {key: None if is_factor(value) else value for key, value in record["changes"].items()}, default=str
-    )
+    """What the factors multiply: the point without them."""
+    factors = _factors(record)
+    return json.dumps({key: None if key in factors else value for key, value in record["changes"].items()}, default=str)
 
 
 def row_of_plan(plan: Plan | DeploymentPlan) -> Row:
