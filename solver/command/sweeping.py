@@ -63,6 +63,10 @@ def _summary(done: Count, folder: Path) -> dict[str, object]:
 
 
 def _tell(done: Count, folder: Path) -> None:
+    if done.prepared < done.total:
+        say(f"stopped after looking at {done.prepared:,} of {done.total:,} scenarios, before any was computed")
+        say("  the same command goes on")
+        return
     counts = ", ".join(f"{number:,} {status}" for status, number in done.by_status.most_common())
     same = f", {done.same:,} the same as one of these" if done.same else ""
     say(f"{done.total:,} scenarios: {done.stored:,} were in the store, {done.computed:,} computed{same}")

@@ -57,6 +57,7 @@ def test_keys_that_do_not() -> None:
         (({"model": "qwen3-8b"}, {"model": "x2"}), "no number there to multiply"),
         (({"objective": "x2"},), "no number there to multiply"),
         (({"hardware.price_per_hour": "x2"},), "no number there to multiply"),
+        (({"hardware.gpus.max.most": 3},), "'most' cannot be changed in it"),
     ],
 )
 def test_a_mistake_in_a_later_entry(listed: tuple[Mapping[str, Any], ...], says: str) -> None:
