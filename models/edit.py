@@ -91,6 +91,8 @@ def _put(data: dict[str, Any], path: Path_, value: Any) -> dict[str, Any]:
     node = data
     for step in path[:-1]:
         node = node.setdefault(step, {})
+        if not isinstance(node, dict):
+            raise InputError(f"{step} is {str(node)[:60]!r}; '{path[-1]}' cannot be changed in it")
     if value is None:
         node.pop(path[-1], None)
     else:

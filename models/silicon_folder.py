@@ -74,6 +74,18 @@ def tables_name(folder: Path | None = None) -> str:
     return f"{PACKAGE.replace('_', '-')} {version(PACKAGE)}"
 
 
+def tables_state(folder: Path | None = None) -> str:
+    """What tells whether the tables are still the same; empty where there are none."""
+    try:
+        root = tables_folder(folder)
+    except InputError:
+        return ""
+    if folder is None and not os.environ.get(VARIABLE):
+        return tables_name()
+    files = sorted(root.glob("*/*/*/*/*_perf.parquet"))
+    return " ".join(f"{file.relative_to(root)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+
+
 def has_tables(card: Path) -> bool:
     """Whether a card's folder holds any table; the package has empty ones for cards that nobody measured."""
     return any(card.glob("*/*/*/*_perf.parquet"))

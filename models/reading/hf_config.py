@@ -54,7 +54,7 @@ _FOREIGN = (
 
 def read_config(path: Path) -> Transformer:
     """Read a `config.json`, or the one in a folder. Raises InputError with file, line and key."""
-    path = _regular(path)
+    path = regular_config(path)
     tree = read_file_tree(path)
     if not isinstance(tree.data, dict):
         raise InputError("a config.json is a mapping of keys to values", place=tree.place(()))
@@ -82,7 +82,7 @@ def read_config(path: Path) -> Transformer:
         raise InputError(f"{where}: {first['msg']}", place=tree.place(c.within)) from None
 
 
-def _regular(path: Path) -> Path:
+def regular_config(path: Path) -> Path:
     """The file meant by `path`: itself or its config.json, a regular file (opening a pipe would wait for ever)."""
     try:
         if path.is_dir():

@@ -20,11 +20,18 @@ def main() -> None:
     try:
         from .app import app
 
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a full disk can still be told
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        print(f"error: cannot read or write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of the output must not fail once more
         sys.exit(1)
     except ValueError as error:
         from ...models.errors import InputError

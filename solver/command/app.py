@@ -94,19 +94,23 @@ def solve(
 
     if isinstance(conditions, ScenarioFile) and not conditions.scenario.pools:
         code = output.solve_and_save(conditions, save_folder(save), seconds, alternatives, pareto)
-        raise typer.Exit(code or _more(save, launch, report))
+        raise typer.Exit(_more(code, save, launch, report))
     if pareto:
         raise InputError("--pareto draws the frontier of one strategy on one card; this scenario asks for pools")
     folder, stop = save_folder(save), output.stop_on_signals()
     from .deploying import deploy_and_save
 
-    raise typer.Exit(deploy_and_save(conditions, folder, seconds, stop) or _more(save, launch, report))
+    raise typer.Exit(_more(deploy_and_save(conditions, folder, seconds, stop), save, launch, report))
 
 
-def _more(folder: Path, engine: str | None, report: bool) -> int:
+def _more(code: int, folder: Path, engine: str | None, report: bool) -> int:
     """Write what else is asked for of the plan in a folder: its page, what starts it. Returns the exit code."""
     if engine is None and not report:
-        return 0
+        return code
+    if code:
+        asked = [name for name, wanted in (("report.html", report), ("launch", engine is not None)) if wanted]
+        output.say(f"  {' and '.join(asked)}: not written, for there is no proved plan")
+        return code
     from ...models.reading.plan_json import read_plan
     from ..writing.files import save_folder
     from .launching import launch_and_save

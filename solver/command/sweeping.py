@@ -13,7 +13,7 @@ from ...models import InputError, Plan
 from ...models.deployment import DeploymentPlan
 from ..sweep import export
 from ..sweep.local import run_locally
-from ..sweep.points import Point, Sweep
+from ..sweep.points import Point
 from ..sweep.row import FAILED, Row
 from ..sweep.run import Count, run
 from ..sweep.store import Store
@@ -31,6 +31,7 @@ def sweep_and_save(
     """Compute what is missing, print a JSON object or the export. Returns the exit code."""
     if engine not in ("local", "ray"):
         raise InputError(f"unknown engine '{engine[:20]}'", help="there are: local, ray")
+    kind = None if exported is None else export.checked(exported)
     sweep, named = read_sweep(file, vary, knowledge)
     folder, stop = save_folder(save or named or Path("runs") / file.stem), stop_on_signals()
     count = workers or max(1, os.cpu_count() or 1)
@@ -43,11 +44,11 @@ def sweep_and_save(
         return run_locally(sweep.base, points, count, time_limit, stop)
 
     with Store(folder, writes=True) as store, _Bar(len(sweep)) as bar:
-        done = run(sweep, store, runner, bar, stop, retry_failed=retry_failed)
+        done = run(sweep, store, runner, bar, stop, retry_failed=retry_failed, time_limit=time_limit)
         bar.close()
-        _tell(sweep, done, folder)
-        if exported is not None:
-            _export(store, exported, folder)
+        _tell(done, folder)
+        if kind is not None and done.prepared == done.total:  # else the store still shows the sweep before
+            _export(store, kind, folder)
         else:
             print(json.dumps(_summary(done, folder)))
     if done.left:
@@ -61,19 +62,27 @@ def _summary(done: Count, folder: Path) -> dict[str, object]:
     return {**found, **dict(done.by_status), "store": str(folder)}
 
 
-def _tell(sweep: Sweep, done: Count, folder: Path) -> None:
+def _tell(done: Count, folder: Path) -> None:
+    if done.prepared < done.total:
+        say(f"stopped after looking at {done.prepared:,} of {done.total:,} scenarios, before any was computed")
+        say("  the same command goes on")
+        return
     counts = ", ".join(f"{number:,} {status}" for status, number in done.by_status.most_common())
-    say(f"{done.total:,} scenarios: {done.stored:,} were in the store, {done.computed:,} computed ({counts or 'none'})")
+    same = f", {done.same:,} the same as one of these" if done.same else ""
+    say(f"{done.total:,} scenarios: {done.stored:,} were in the store, {done.computed:,} computed{same}")
+    say(f"  {counts or 'no results'}")
     if done.left:
         say(f"  stopped with {done.left:,} left; the same command goes on")
+    if done.by_status["unknown"]:
+        say(f"  {done.by_status['unknown']:,} have no answer yet; a longer --time-limit, or none, computes them again")
+    if done.by_status["feasible"]:
+        say(f"  {done.by_status['feasible']:,} have a plan without a proof; a longer --time-limit, or none, proves it")
     if done.by_status[FAILED]:
         say("  failed scenarios have a reason in the export; --retry-failed tries them again")
     say(f"  store: {folder}")
 
 
 def _export(store: Store, kind: str, folder: Path) -> None:
-    if kind not in export.FORMATS:
-        raise InputError(f"cannot export as '{kind[:20]}'", help=f"there are: {', '.join(export.FORMATS)}")
     if kind == "parquet":
         say(f"  export: {export.write_parquet(store, folder / 'sweep.parquet')}")
     else:
@@ -90,7 +99,10 @@ class _Bar:
         self._at = 0
 
     def __call__(self, count: Count) -> None:
-        done = count.stored + count.computed
+        if count.prepared < count.total:
+            self._bar.set_postfix_str(f"preparing {count.prepared:,}")
+            return
+        done = count.stored + count.computed + count.same
         if not self._at and count.stored:
             self._bar.initial = count.stored
         self._bar.total = count.total

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...models import InputError
 from ..sweep.row import Row
-from .data import axes_of, mark_flips, record_of
+from .data import axes_of, mark_flips, name_apart, record_of
 
 _PLACE = re.compile("@(TITLE|SUBTITLE|STYLE|DATA|LIBRARY|SCRIPT)@")
 
@@ -23,14 +23,15 @@ def report(rows: Iterable[Row], title: str, subtitle: str) -> str:
     except ImportError:
         raise InputError("a report needs plotly", help="pip install 'shardwise[report]'") from None
     records = [record_of(row) for row in rows]
-    mark_flips(records)
+    name_apart(records)
+    notes = [f"{key}: no factor is x1, so that no flips can be marked; add x1." for key in mark_flips(records)]
     parts = {
         "TITLE": html.escape(title),
         "SUBTITLE": html.escape(subtitle),
         "STYLE": _text("page.css"),
-        "DATA": _embedded({"rows": records, "axes": axes_of(records)}),
+        "DATA": _embedded({"rows": records, "axes": axes_of(records), "notes": notes}),
         "LIBRARY": get_plotlyjs(),
-        "SCRIPT": _text("page.js"),
+        "SCRIPT": "\n".join(map(_text, ("page.js", "plots.js", "picture.js"))) + "\nstart();",
     }
     return _PLACE.sub(lambda place: parts[place[1]], _text("page.html"))
 

@@ -31,7 +31,7 @@ def compare_plans(first: Plan | DeploymentPlan, second: Plan | DeploymentPlan) -
 
 
 def _answers(one: Row, two: Row) -> Iterator[str]:
-    for name in ("status", "strategy", "engines"):
+    for name in ("status", "strategy", "engines", "binding", "reason"):
         before, after = getattr(one, name), getattr(two, name)
         if before != after:
             yield f"{name}: {before} → {after}"
@@ -63,19 +63,48 @@ def _named(row: Row) -> str:
 
 def compare_sweeps(first: Iterable[Row], second: Iterable[Row]) -> str:
     """Scenarios of the same changes, side by side."""
-    one = {changes_text(row.changes): row for row in first}
-    two = {changes_text(row.changes): row for row in second}
+    one, two = _by_changes(first), _by_changes(second)
     both = [(one[key], two[key]) for key in one if key in two]
     alone = f"{len(one) - len(both):,} only in the first, {len(two) - len(both):,} only in the second"
     lines = [f"{len(both):,} scenarios in both, {alone}"]
     verdicts = Counter((a.status, b.status) for a, b in both if a.status != b.status)
     for (before, after), count in verdicts.most_common():
-        lines.append(f"  {before} → {after}: {count:,}")
-        which = [a for a, b in both if (a.status, b.status) == (before, after)]
-        lines += [f"    {_named(a)}" for a in which[:10]] + (["    …"] if count > 10 else [])
+        which = [(a, b) for a, b in both if (a.status, b.status) == (before, after)]
+        lines += _some(f"{before} → {after}: {count:,}", [f"{_named(a)}{_because(a, b)}" for a, b in which], 10)
+    still = [(a, b) for a, b in both if a.status == b.status and _why(a) != _why(b)]
+    lines += _some(f"for another reason: {len(still):,}", [f"{_named(a)}{_because(a, b)}" for a, b in still], 10)
     solved = [(a, b) for a, b in both if a.strategy is not None and b.strategy is not None]
     turned = [(a, b) for a, b in solved if (a.strategy, a.engines) != (b.strategy, b.engines)]
     lines.append(f"  another strategy: {len(turned):,} of {len(solved):,}")
+    lines += _ratios(solved)
+    told = [f"{_named(a)}: {a.engines} × {a.strategy} → {b.engines} × {b.strategy}" for a, b in turned]
+    return "\n".join(lines + _some("", told, 20))
+
+
+def _by_changes(rows: Iterable[Row]) -> dict[str, Row]:
+    """Whatever the order of the axes."""
+    return {changes_text(dict(sorted(row.changes.items()))): row for row in rows}
+
+
+def _why(row: Row) -> str | None:
+    """The conditions that collide, or the reason of a failure."""
+    return row.binding or row.reason
+
+
+def _because(before: Row, after: Row) -> str:
+    told = [f"{word} {_why(row)}" for word, row in (("was", before), ("now", after)) if _why(row)]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _some(title: str, which: list[str], most: int) -> list[str]:
+    """The first of a list under its title; nothing for an empty one."""
+    if not which:
+        return []
+    rest = [f"    and {len(which) - most:,} more"] if len(which) > most else []
+    return [f"  {title}"] * bool(title) + [f"    {one}" for one in which[:most]] + rest
+
+
+def _ratios(solved: list[tuple[Row, Row]]) -> Iterator[str]:
     for name in FIGURES:
         ratios = sorted(
             getattr(b, name) / getattr(a, name) - 1
@@ -84,9 +113,4 @@ def compare_sweeps(first: Iterable[Row], second: Iterable[Row]) -> str:
         )
         if ratios and (abs(ratios[0]) > SAME or abs(ratios[-1]) > SAME):
             middle = ratios[len(ratios) // 2]
-            lines.append(f"  {name.replace('_', ' ')}: {middle:+.1%} median, {ratios[0]:+.1%} to {ratios[-1]:+.1%}")
-    for a, b in turned[:20]:
-        lines.append(f"    {_named(a)}: {a.engines} × {a.strategy} → {b.engines} × {b.strategy}")
-    if len(turned) > 20:
-        lines.append(f"    and {len(turned) - 20:,} more")
-    return "\n".join(lines)
+            yield f"  {name.replace('_', ' ')}: {middle:+.1%} median, {ratios[0]:+.1%} to {ratios[-1]:+.1%}"

@@ -3,85 +3,51 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
-from itertools import accumulate, pairwise
 from typing import Any
 
-from ...models import Plan, Scenario
+from ...models import InputError, Plan, Scenario
 from ...models.deployment import DeploymentPlan
-from ..sweep.axes import is_factor
+from ..sweep.factors import factor_of
 from ..sweep.row import Row
+from .picture import picture_of
 
 FIGURES = (
     "status", "strategy", "engines", "gpus_used", "gpus_idle", "ttft", "tpot", "request_latency", "requests_per_s",
-    "tokens_per_s", "tokens_per_s_per_gpu", "binding", "reason", "wall",
+    "tokens_per_s", "tokens_per_s_per_gpu", "binding", "why", "reason", "wall",
 )  # fmt: skip
 MEMORY = ("memory_weights", "memory_kv_cache", "memory_activations", "memory_reserve", "memory_usable")
 
 
 def record_of(row: Row) -> dict[str, Any]:
-    """One row, with the picture of its deployment."""
-    found: dict[str, Any] = {"key": row.key, "changes": dict(row.changes)}
+    """One row, with the picture of its deployment. Raises InputError for a damaged plan."""
+    found: dict[str, Any] = {"id": row.key, "changes": dict(row.changes)}
     found |= {name: getattr(row, name) for name in FIGURES}
     found["memory"] = [getattr(row, name) for name in MEMORY]
     if row.plan is not None:
-        found["picture"] = picture_of(json.loads(row.plan))
+        found["picture"] = picture_of(plan_of(row))
     return found
 
 
-def picture_of(plan: dict[str, Any]) -> dict[str, Any]:
-    """Engines by node from a plan.json: only what a drawing needs, since thousands of plans share one file."""
-    scenario = plan["scenario"]
-    model = scenario.get("model") or {}
-    kinds: list[dict[str, Any]] = []
-    entries = plan.get("engines") or [entry for pool in plan.get("pools", ()) for entry in pool["engines"]]
-    for entry in entries:
-        s = entry.get("strategy")
-        kinds.append(
-            {
-                "role": entry["role"],
-                "count": entry["count"],
-                "gpus": entry["gpus_per_engine"],
-                "card": entry["accelerator"],
-                "name": entry.get("name"),
-                "degrees": None if s is None else [s[name] for name in _DEGREES],
-                "layers": None if s is None else s["layers_per_stage"],
-                "linear": None if s is None else _linear(model, s["layers_per_stage"]),
-            }
-        )
-    seats: dict[int, list[list[int]]] = {}
-    for rank in plan.get("placement", ()):
-        seats.setdefault(rank["engine"], []).append([rank["node"], rank["gpu"]])
-    return {
-        "kinds": kinds,
-        "seats": [_runs(seats[engine]) for engine in sorted(seats)],
-        "heads": (model.get("attention") or {}).get("heads"),
-        "experts": (model.get("experts") or {}).get("count"),
-        "link": "pool link" if plan.get("feeds") else None,
-    }
+def plan_of(row: Row) -> dict[str, Any]:
+    """plan.json of a row that has one. Raises InputError if it is damaged."""
+    try:
+        found: dict[str, Any] = json.loads(row.plan or "")
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"the stored plan of {row.key} is damaged", help="sweep into a new folder") from None
+    return found
 
 
-def _linear(model: dict[str, Any], split: list[int]) -> list[int] | None:
-    """Linear layers of each stage; None where the model has none."""
-    pattern = (model.get("linear_attention") or {}).get("pattern")
-    if not pattern:
-        return None
-    ends = list(accumulate(split, initial=0))
-    return [sum(pattern[i % len(pattern)] == "linear" for i in range(*stage)) for stage in pairwise(ends)]
-
-
-_DEGREES = ("tensor", "context", "data", "pipeline", "expert", "expert_tensor")
-
-
-def _runs(seats: list[list[int]]) -> list[list[int]]:
-    """[node, first GPU, GPUs] of neighbours, in the order of the ranks."""
-    runs: list[list[int]] = []
-    for node, gpu in seats:
-        if runs and runs[-1][0] == node and runs[-1][1] + runs[-1][2] == gpu:
-            runs[-1][2] += 1
-        else:
-            runs.append([node, gpu, 1])
-    return runs
+def name_apart(records: Iterable[dict[str, Any]]) -> None:
+    """An id of its own for each of several points that are the same scenario: each has its page."""
+    seen = Counter[str]()
+    for one in records:
+        seen[one["id"]] += 1
+        if (copies := seen[one["id"]]) > 1:
+            one["id"] = f"{one['id']}-{copies}"
 
 
 def axes_of(records: Iterable[dict[str, Any]]) -> list[str]:
@@ -89,23 +55,35 @@ def axes_of(records: Iterable[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for record in records for key in record["changes"]))
 
 
-def mark_flips(records: list[dict[str, Any]]) -> None:
-    """Note where an assumption that is off by a factor turns the plan: against the record with all factors at x1."""
-    plain = {_others(one): one for one in records if all(v == "x1" for v in one["changes"].values() if is_factor(v))}
+def mark_flips(records: list[dict[str, Any]]) -> list[str]:
+    """Note where an assumption that is off by a factor turns the plan: against the record with all factors at x1.
+
+    Returns the keys whose factors leave out x1, so that nothing can be marked against it.
+    """
+    plain = {_others(one): one for one in records if all(factor == 1 for factor in _factors(one).values())}
+    blind = set[str]()
     for one in records:
-        base = plain.get(_others(one))
-        if base is None or base is one or not any(is_factor(v) for v in one["changes"].values()):
+        factors, base = _factors(one), plain.get(_others(one))
+        if not factors or base is one:
             continue
-        if (one["status"], one["strategy"], one["engines"]) != (base["status"], base["strategy"], base["engines"]):
-            one["flips"] = (
-                f"{base['engines']} × {base['strategy']} at x1" if base["strategy"] else f"{base['status']} at x1"
-            )
+        if base is None:
+            blind |= factors.keys()
+        elif (one["status"], one["strategy"], one["engines"]) != (base["status"], base["strategy"], base["engines"]):
+            was = f"{base['engines']} × {base['strategy']}" if base["strategy"] else base["status"]
+            one["flips"] = f"{was} at x1"
+    seen = {key for one in records for key, factor in _factors(one).items() if factor == 1}
+    return [key for key in axes_of(records) if key in blind - seen]
+
+
+def _factors(record: dict[str, Any]) -> dict[str, float]:
+    found = {key: factor_of(value) for key, value in record["changes"].items()}
+    return {key: factor for key, factor in found.items() if factor is not None}
 
 
 def _others(record: dict[str, Any]) -> str:
-    return json.dumps(
-        {key: None if is_factor(value) else value for key, value in record["changes"].items()}, default=str
-    )
+    """What the factors multiply: the point without them."""
+    factors = _factors(record)
+    return json.dumps({key: None if key in factors else value for key, value in record["changes"].items()}, default=str)
 
 
 def row_of_plan(plan: Plan | DeploymentPlan) -> Row:

@@ -5,31 +5,39 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ...models import InputError
+from ...models.errors import Place
 from .row import Row
 from .store import Store
 
 FORMATS = ("csv", "json", "parquet")
 
 
-def records(store: Store) -> Iterator[dict[str, Any]]:
+def checked(kind: str) -> str:
+    """The same format. Raises InputError for one that cannot be written, before anything is computed."""
+    if kind not in FORMATS:
+        raise InputError(f"cannot export as '{kind[:20]}'", help=f"there are: {', '.join(FORMATS)}")
+    if kind == "parquet":
+        _arrow()
+    return kind
+
+
+def records(store: Store) -> list[dict[str, Any]]:
     """One flat mapping for each row; varied keys first, under their own names."""
-    for row in store.all():
-        yield record(row)
+    rows = list(store.all())
+    varied = {key for row in rows for key in row.changes}
+    return [record(row, varied) for row in rows]
 
 
-def record(row: Row) -> dict[str, Any]:
-    """A row as a flat mapping."""
-    figures = row.figures()
-    return {
-        **{key: _plain(value) for key, value in row.changes.items()},
-        **{k: v for k, v in figures.items() if k != "changes"},
-    }
+def record(row: Row, varied: Collection[str]) -> dict[str, Any]:
+    """A row as a flat mapping. A figure of the name of a varied key, such as strategy, becomes result.strategy."""
+    figures = {f"result.{name}" if name in varied else name: value for name, value in row.figures().items()}
+    return {key: _plain(value) for key, value in row.changes.items()} | figures
 
 
 def _plain(value: Any) -> Any:
@@ -40,12 +48,17 @@ def _plain(value: Any) -> Any:
 
 def as_csv(store: Store) -> str:
     """With a header; columns of all rows."""
-    found = list(records(store))
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, _columns(found), lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(found)
+    found = records(store)
+    names, stream = _columns(found), io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(map(_inert, names))
+    writer.writerows([_inert(one.get(name, "")) for name in names] for one in found)
     return stream.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula, with the quote that makes it text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def as_json(store: Store) -> str:
@@ -54,20 +67,30 @@ def as_json(store: Store) -> str:
 
 
 def write_parquet(store: Store, path: Path) -> Path:
-    """Raises InputError without the library."""
+    """Raises InputError without the library, or where the file cannot be written."""
+    arrow, parquet = _arrow()
+    found = records(store)
+    columns = {name: _column([one.get(name) for one in found], arrow) for name in _columns(found)}
     try:
-        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+        parquet.write_table(arrow.table(columns), path)
+    except OSError as error:
+        raise InputError(f"cannot write the export: {error.strerror or error}", place=Place(path)) from None
+    return path
+
+
+def _column(values: Sequence[Any], arrow: Any) -> Any:
+    """Of one type; values of several, such as 8 and max, become text."""
+    try:
+        return arrow.array(values)
+    except (arrow.ArrowException, OverflowError, TypeError):
+        return arrow.array([None if value is None else str(value) for value in values])
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError:
         raise InputError("Parquet needs pyarrow", help="pip install 'shardwise[tables]'") from None
-    found = list(records(store))
-    names = _columns(found)
-    texts = {name for name in names if any(isinstance(one.get(name), str) for one in found)}
-    columns = {
-        name: [str(one[name]) if name in texts and one.get(name) is not None else one.get(name) for one in found]
-        for name in names
-    }
-    parquet.write_table(arrow.table(columns), path)
-    return path
 
 
 def _columns(found: Sequence[dict[str, Any]]) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -24,7 +27,7 @@ def run_locally(
     # concurrent.futures gives up all that is pending when one worker dies; pebble replaces the worker.
     from pebble import ProcessExpired, ProcessPool
 
-    with ProcessPool(max_workers=workers, max_tasks=_RECYCLE, initializer=prepare, initargs=(base,)) as pool:
+    with ProcessPool(max_workers=workers, max_tasks=_RECYCLE, initializer=_start, initargs=(base, os.getpid())) as pool:
         running: dict[Future[Row], Point] = {}
         left = iter(points)
 
@@ -50,3 +53,23 @@ def run_locally(
                 pool.stop()  # type: ignore[no-untyped-call]
                 return
             hand_out()
+
+
+def _start(base: ScenarioFile, parent: int) -> None:
+    """Get a worker ready; it ends with the process that wants its rows."""
+    _end_with_parent(parent)
+    prepare(base)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Linux tells a process of its parent's end, also of one by SIGKILL; elsewhere a worker ends after its scenario."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+    import multiprocessing
+
+    if multiprocessing.get_start_method() == "fork" and os.getppid() != parent:  # it ended before it was asked
+        os._exit(1)

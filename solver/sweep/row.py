@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ...models import Plan
+from ...models import InputError, Plan
+from ...models.conflict import Conflict
 from ...models.deployment import DeploymentPlan
 
 FAILED = "failed"
@@ -39,30 +40,40 @@ class Row:
     memory_usable: int | None = None
     binding: str | None = None
     """Infeasible: ids of the conditions that collide, conflict by conflict."""
+    why: str | None = None
+    """Infeasible: each conflict in words, a line each."""
     reason: str | None = None
     """Failed: why."""
     wall: float = 0.0
+    time_limit: float | None = None
+    """Seconds that solving might take; None: as long as it takes."""
     answer: bytes | None = None
     """plan.json, compressed; None where there is no plan."""
 
     @property
     def plan(self) -> str | None:
-        """plan.json."""
-        return None if self.answer is None else zlib.decompress(self.answer).decode()
+        """plan.json. Raises InputError if it is damaged."""
+        try:
+            return None if self.answer is None else zlib.decompress(self.answer).decode()
+        except (zlib.error, ValueError, TypeError):
+            raise InputError(f"the stored plan of {self.key} is damaged", help="sweep into a new folder") from None
 
     def figures(self) -> dict[str, Any]:
-        """Everything but the whole answer."""
-        return {name: value for name, value in asdict(self).items() if name != "answer"}
+        """Everything but the changes and the whole answer."""
+        return {name: getattr(self, name) for name in COLUMNS if name not in ("changes", "answer")}
 
 
 COLUMNS = tuple(one.name for one in fields(Row))
 
 
-def row_of(key: str, changes: Mapping[str, Any], plan: Plan | DeploymentPlan, wall: float) -> Row:
+def row_of(
+    key: str, changes: Mapping[str, Any], plan: Plan | DeploymentPlan, wall: float, time_limit: float | None = None
+) -> Row:
     """The row of an answer."""
-    binding = "; ".join(" + ".join(conflict.ids) for conflict in plan.conflicts) or None
     if plan.predictions is None:
-        return Row(key, plan.status, dict(changes), binding=binding, wall=wall)
+        binding = "; ".join(" + ".join(conflict.ids) for conflict in plan.conflicts) or None
+        why = "\n".join(map(_words, plan.conflicts)) or None
+        return Row(key, plan.status, dict(changes), binding=binding, why=why, wall=wall, time_limit=time_limit)
     p = plan.predictions
     tokens = p.output_tokens_per_s or p.input_tokens_per_s
     if isinstance(plan, Plan):
@@ -94,8 +105,18 @@ def row_of(key: str, changes: Mapping[str, Any], plan: Plan | DeploymentPlan, wa
         memory_reserve=None if memory is None else memory.reserve,
         memory_usable=None if memory is None else memory.usable,
         wall=wall,
+        time_limit=time_limit,
         answer=zlib.compress(plan.model_dump_json().encode(), 3),
     )
+
+
+def _words(conflict: Conflict) -> str:
+    """What the conditions of a conflict demand, what could be had, and why not."""
+    members = [
+        member.statement + (f" (best possible {member.best_possible})" if member.best_possible else "")
+        for member in conflict.members
+    ]
+    return f"{'; and '.join(members) or 'nothing can be placed'}: {conflict.because}"
 
 
 def changes_text(changes: Mapping[str, Any]) -> str:

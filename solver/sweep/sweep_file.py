@@ -12,8 +12,10 @@ from ...models import InputError, ScenarioFile
 from ...models.base import Model
 from ...models.reading import load
 from ...models.reading.tree import read_file_tree
-from .axes import axis, axis_of
-from .points import Sweep, known_keys
+from .axes import axis, axis_of, split
+from .checks import checked
+from .exclusions import exclusions_of
+from .points import Sweep
 
 
 class SweepFile(Model):
@@ -25,7 +27,7 @@ class SweepFile(Model):
     )
     list: tuple[dict[str, Any], ...] = Field(default=(), description="points by themselves: key -> value")
     exclude: tuple[dict[str, Any], ...] = Field(
-        default=(), description="points to leave out: key -> value, or a list of values"
+        default=(), description="points to leave out: key -> its values, written as in vary"
     )
     save: str | None = Field(default=None, description="folder of the store, unless --save says; relative to this file")
     knowledge: tuple[str, ...] = Field(default=(), description="knowledge files laid under the base scenario")
@@ -42,30 +44,30 @@ def is_sweep_file(path: Path) -> bool:
 def read_sweep(path: Path, vary: Sequence[str], knowledge: Sequence[Path]) -> tuple[Sweep, Path | None]:
     """A sweep from its file, or from a scenario and axes; and the folder that the file names. Raises InputError."""
     if not is_sweep_file(path):
-        base = ScenarioFile.read(path, knowledge)
-        sweep = Sweep(base, tuple(axis_of(text, base.scenario) for text in vary))
-        return _checked(sweep), None
+        base = _base(path, knowledge)
+        return checked(Sweep(base, tuple(axis_of(text, base.scenario) for text in vary))), None
     given = load(path, SweepFile)
     files = [path.parent / one for one in given.knowledge]
-    base = ScenarioFile.read(path.parent / given.base, [*files, *knowledge])
+    base = _base(path.parent / given.base, [*files, *knowledge])
     axes = [axis(key, _listed(values), base.scenario) for key, values in given.vary.items()]
     axes += [axis_of(text, base.scenario) for text in vary]
     folder = None if given.save is None else path.parent / given.save
-    return _checked(Sweep(base, tuple(axes), given.list, given.exclude)), folder
+    excluded = exclusions_of(given.exclude, axes, given.list)
+    return checked(Sweep(base, tuple(axes), given.list, excluded)), folder
+
+
+def _base(path: Path, knowledge: Sequence[Path]) -> ScenarioFile:
+    tree = read_file_tree(path)
+    if isinstance(tree.data, dict) and "engines" in tree.data:
+        raise InputError(
+            "a scenario over an engine table cannot be swept yet",
+            place=tree.place(("engines",), key=True),
+            help="`shardwise solve` plans it; a sweep needs a scenario with a model",
+        )
+    return ScenarioFile.read(path, knowledge)
 
 
 def _listed(values: Any) -> list[Any]:
     if isinstance(values, str):
-        from .axes import split
-
         return list(split(values))
     return values if isinstance(values, list) else [values]
-
-
-def _checked(sweep: Sweep) -> Sweep:
-    names = [axis.key for axis in sweep.axes]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"the key {name} is varied twice")
-    known_keys(sweep)
-    return sweep

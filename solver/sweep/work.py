@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...models import InputError, ScenarioFile
-from .points import edits_of
+from .factors import edits_of
 from .row import FAILED, Row, row_of
 
 _BASE: dict[str, ScenarioFile] = {}
@@ -36,7 +36,7 @@ def solve_point(key: str, changes: Mapping[str, Any], time_limit: float | None) 
             plan: Any = deploy(scenario, time_limit=time_limit, restrictions=False)
         else:
             plan = solve(scenario, time_limit=time_limit, alternatives=0, readings=False)
-        return row_of(key, changes, plan, time.perf_counter() - began)
+        return row_of(key, changes, plan, time.perf_counter() - began, time_limit)
     except (InputError, DisagreementError) as error:
         message = error.message if isinstance(error, InputError) else str(error)
         return Row(key, FAILED, dict(changes), reason=message, wall=time.perf_counter() - began)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from shardwise.models import Scenario, Strategy
 from shardwise.solver import deploy, evaluate, solve
-from shardwise.solver.report.data import picture_of
+from shardwise.solver.report.picture import picture_of
 from shardwise.solver.writing.plan_md import plan_markdown
 
 from ..builders import CARD, CHAT, EXPERTS, LATENT, LINEAR, NO_RESERVES, scenario

@@ -39,6 +39,14 @@ def test_an_infeasible_run_names_the_condition(desk: Path) -> None:
     assert [member["id"] for member in conflict["members"]] == ["requirements.throughput_per_gpu.tokens"]
 
 
+def test_a_page_of_no_plan_is_not_written(desk: Path) -> None:
+    words = ("scenarios/source-document-64-declared.yaml", "--save", "plans", "--report", "--launch", "vllm")
+    result = shardwise("solve", *words, cwd=desk)
+    assert result.code == 3
+    assert "report.html and launch: not written, for there is no proved plan" in result.err
+    assert not (desk / "plans/report.html").exists()
+
+
 def test_no_time_means_unknown_and_no_file(desk: Path) -> None:
     result = shardwise("solve", SMALL, "--save", "plans", "--time-limit", "1 ns", cwd=desk)
     assert (result.code, json.loads(result.out)["status"]) == (4, "unknown")

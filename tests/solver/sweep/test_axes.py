@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 from shardwise.models import InputError, ScenarioFile
 from shardwise.solver.sweep.axes import Axis, axis_of
-from shardwise.solver.sweep.points import Sweep, edits_of, known_keys
+from shardwise.solver.sweep.checks import checked
+from shardwise.solver.sweep.exclusions import exclusions_of
+from shardwise.solver.sweep.factors import edits_of
+from shardwise.solver.sweep.points import Sweep
 from shardwise.solver.sweep.sweep_file import read_sweep
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 BASE = ScenarioFile.read(SCENARIOS / "llama-3.1-8b-h100-1.yaml")
+QWEN = {"model": "qwen3-8b"}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,12 @@ BASE = ScenarioFile.read(SCENARIOS / "llama-3.1-8b-h100-1.yaml")
         ("objective=[latency, cost],throughput", (["latency", "cost"], "throughput")),
         ("requirements.tpot=null,20 ms", (None, "20 ms")),
         ("efficiency.mfu=x0.8,x1,x1.2", ("x0.8", "x1", "x1.2")),
+        ("efficiency.mfu=0.1:0.5:0.1", (0.1, 0.2, 0.3, 0.4, 0.5)),
+        ("hardware.gpus=64:8:-8", (64, 56, 48, 40, 32, 24, 16, 8)),
+        ("hardware.gpus=64:8:8", (64, 56, 48, 40, 32, 24, 16, 8)),
+        ("hardware.gpus=5:3", (5, 4, 3)),
+        ("hardware.gpus=8:1:x2", (8, 4, 2, 1)),
+        ("workload.routing.skew=0.5:2:x2", (0.5, 1.0, 2.0)),
     ],
 )
 def test_values(text: str, values: tuple[Any, ...]) -> None:
@@ -43,9 +53,16 @@ def test_values(text: str, values: tuple[Any, ...]) -> None:
         ("hardware.gpus=", "names no values"),
         ("hardware.gpus=8,,9", "empty value"),
         ("hardware.gpus=8,8", "twice"),
-        ("hardware.gpus=9:3:1", "is no range"),
+        ("hardware.gpus=8,8.0", "twice"),
+        ("efficiency.mfu=x1,x1.0", "twice"),
+        ("hardware.gpus=3:9:-1", "is no range"),
+        ("hardware.gpus=3:9:0", "is no range"),
+        ("efficiency.mfu=0.1:0.5", "is no range"),
+        ("hardware.gpus=8:2:x-2", "is no range"),
+        ("workload.concurrency=x0.001", "less than one"),
+        ("efficiency.mfu=x1000000000000", "take smaller factors"),
         ("hardware.gpus=1:9:x1", "is no range"),
-        ("hardware.gpus=0:9:x2", "take larger steps|is no range|at most"),
+        ("hardware.gpus=0:9:x2", "is no range"),
         ("hardware.gpus=1:10000000:1", "10,000,000 values"),
         ("model.name=x2", "no number there"),
         ("efficiency.nothing=x2", "no number there"),
@@ -65,8 +82,8 @@ def test_a_grid_is_every_combination_last_axis_fastest() -> None:
 
 def test_exclusions_and_lists() -> None:
     axes = (axis_of("hardware.gpus=1,2,4", BASE.scenario), axis_of("workload.concurrency=4,8", BASE.scenario))
-    excluded = ({"hardware.gpus": [1, 2], "workload.concurrency": 8}, {"hardware.gpus": 4})
-    sweep = Sweep(BASE, axes, ({"model": "qwen3-8b"},), excluded)
+    excluded, listed = ({"hardware.gpus": [1, 2], "workload.concurrency": 8}, {"hardware.gpus": 4}), (QWEN,)
+    sweep = Sweep(BASE, axes, listed, exclusions_of(excluded, axes, listed))
     left = [dict(point.changes) for point in sweep.points()]
     assert left == [
         {"hardware.gpus": 1, "workload.concurrency": 4},
@@ -104,9 +121,22 @@ def test_a_factor_is_of_the_base_value() -> None:
     assert startup == pytest.approx(2 * BASE.scenario.latencies.startup)
 
 
+def test_a_factor_of_a_count_is_whole() -> None:
+    """64 requests and 1,000 tokens in the base."""
+    own = BASE.scenario.workload
+    for factor, times in (("x2", 2), ("x0.5", 0.5), ("x1.0", 1)):
+        changed = BASE.edited(
+            edits_of({"workload.concurrency": factor, "workload.output_tokens": factor}, BASE.scenario)
+        ).workload
+        assert own.concurrency is not None
+        assert changed.concurrency == own.concurrency * times
+        assert changed.output_tokens.max == own.output_tokens.max * times
+    assert BASE.edited(edits_of({"hardware.gpus": "x2"}, BASE.scenario)).hardware.gpu_range.max == 2
+
+
 def test_an_unknown_key_is_told_before_anything_runs() -> None:
     with pytest.raises(InputError, match=r"hardware\.gpuz"):
-        known_keys(Sweep(BASE, (axis_of("hardware.gpuz=1,2", BASE.scenario),)))
+        checked(Sweep(BASE, (axis_of("hardware.gpuz=1,2", BASE.scenario),)))
 
 
 def test_a_sweep_file(tmp_path: Path) -> None:

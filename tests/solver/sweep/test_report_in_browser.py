@@ -6,6 +6,7 @@ import html
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ SCENARIO = Path(__file__).parents[3] / "scenarios" / "llama-3.1-8b-h100-1.yaml"
 def rows() -> list[Row]:
     plan = solve(ScenarioFile.read(SCENARIO).scenario, alternatives=0, readings=False)
     one = row_of("one", {"hardware.gpus": 1, "model": "</script><b>x"}, plan, 0.1)
-    return [one, Row("two", "infeasible", {"hardware.gpus": 2, "model": "m"}, binding="a.b + c.d; e.f")]
+    why = "at most 1 GPUs: it needs two\nand another"
+    return [one, Row("two", "infeasible", {"hardware.gpus": 2, "model": "m"}, binding="a.b + c.d; e.f", why=why)]
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +74,13 @@ def test_it_loads_and_shows_the_stores_numbers(page: Path, rows: list[Row]) -> N
     assert text.count('class="js-plotly-plot') >= 1 or text.count("js-plotly-plot") >= 3
 
 
-@pytest.mark.parametrize(("words", "left"), [("infeasible", ["2"]), ("TP1", ["1"]), ("nothing%20at%20all", [])])
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [("infeasible", ["2"]), ("TP1", ["1"]), ("nothing%20at%20all", []), ("100%", [])],
+)
 def test_filters_filter(page: Path, words: str, left: list[str]) -> None:
-    text, _ = shown(page, f"#contains={words}")
+    text, console = shown(page, f"#contains={words}")
+    assert console == ""
     inside = body(text) if "<td" in text else []
     assert [row[0] for row in inside] == left
 
@@ -83,6 +89,56 @@ def test_a_plan_has_a_picture(page: Path) -> None:
     text, console = shown(page, "#plan=one")
     assert console == ""
     assert re.search(r"GPU 0 · engine 0.*layers 0–31, heads 0–31", text, re.DOTALL)
+
+
+def test_what_is_infeasible_has_a_page_that_says_why(page: Path) -> None:
+    text, console = shown(page, "#plan=two")
+    assert console == ""
+    assert "<h2>Why there is no plan</h2><p>at most 1 GPUs: it needs two</p><p>and another</p>" in text
+    assert '<a href="#plan=two">infeasible</a>' in shown(page)[0]
+
+
+def test_an_address_that_somebody_mistyped(page: Path) -> None:
+    text, console = shown(page, "#plan=%zz")
+    assert console == ""
+    assert len(body(text)) == 2
+
+
+def test_keyboards_and_readers(page: Path, tmp_path: Path) -> None:
+    """Sorting draws the heading anew: the focus must stay on it."""
+    click = "document.querySelector('[data-sort=ttft]').click(); document.body.dataset.focus = document.activeElement"
+    file = tmp_path / "clicked.html"
+    text = page.read_text(encoding="utf-8").replace("</body>", f"<script>{click}.dataset.sort</script></body>")
+    file.write_text(text, encoding="utf-8")
+    after, console = shown(file)
+    assert console == ""
+    assert 'data-focus="ttft"' in after
+    assert 'aria-sort="ascending"' in after
+    assert '<th scope="col"' in after
+    assert '<div class="scroll" tabindex="0"' in after
+
+
+def test_no_point_is_left_out_of_the_plots(rows: list[Row], tmp_path: Path) -> None:
+    """More groups than colours; one axis alone has no map; memory has its limit."""
+    many = [replace(rows[0], key=str(i), changes={"model": f"m{i}"}) for i in range(30)]
+    file = tmp_path / "many.html"
+    file.write_text(report(many, "many", ""), encoding="utf-8")
+    text, console = shown(file)
+    assert console == ""
+    assert "other (21 values)" in text
+    assert ">usable<" in text
+    assert re.search(r'<div class="plot[^"]*" id="heat" hidden', text)
+    assert re.search(r'<span id="heat-controls" hidden', text)
+    numbers = [replace(rows[0], key=str(i), changes={"hardware.gpus": i + 1}) for i in range(30)]
+    file.write_text(report(numbers, "many", ""), encoding="utf-8")
+    assert not re.search(r"other \(\d", shown(file)[0])
+
+
+def test_factors_without_x1(rows: list[Row], tmp_path: Path) -> None:
+    file = tmp_path / "factors.html"
+    points = [replace(rows[0], key=x, changes={"efficiency.mfu": x}) for x in ("x0.8", "x1.2")]
+    file.write_text(report(points, "factors", ""), encoding="utf-8")
+    assert "efficiency.mfu: no factor is x1" in re.sub(r"<script.*?</script>", "", shown(file)[0], flags=re.DOTALL)
 
 
 def test_no_network(page: Path) -> None:

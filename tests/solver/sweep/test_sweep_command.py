@@ -78,8 +78,10 @@ def test_alone_and_in_parallel_and_never_twice(tmp_path: Path) -> None:
     failed = [row for row in csv.DictReader(io.StringIO(one.stdout)) if row["status"] == "failed"]
     assert len(failed) == 4
     assert all("unknown language model" in row["reason"] for row in failed)
-    again = json.loads(shardwise("sweep", SCENARIO, *few, "--save", tmp_path / "one").stdout)
-    assert (again["stored"], again["computed"]) == (12, 0)
+    second = shardwise("sweep", SCENARIO, *few, "--save", tmp_path / "one")
+    assert second.returncode == 6, "what failed before is still failed"
+    again = json.loads(second.stdout)
+    assert (again["stored"], again["computed"], again["failed"]) == (12, 0, 4)
     retried = json.loads(shardwise("sweep", SCENARIO, *few, "--save", tmp_path / "one", "--retry-failed").stdout)
     assert (retried["stored"], retried["computed"]) == (8, 4)
     more = json.loads(
@@ -107,12 +109,35 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
         assert json.loads(out)["status"] == "stopped"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells a worker of its parent's end")
+def test_workers_end_with_a_sweep_that_is_killed(tmp_path: Path) -> None:
+    """Only the sweep itself is killed: its workers must neither go on nor keep the store locked."""
+    words = command("sweep", SCENARIO, *GRID, "--save", tmp_path, "--workers", 2)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers: list[str] = []
+    while process.poll() is None and (len(workers) < 2 or not shown(tmp_path)):
+        workers = children.read_text().split()
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    for _ in range(1000):  # the kernel kills them soon, not at once
+        if not any(Path(f"/proc/{worker}").exists() for worker in workers):
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("a worker outlived its sweep")
+    few = ("--vary", "workload.concurrency=1")
+    again = shardwise("sweep", SCENARIO, *few, "--save", tmp_path)
+    assert again.returncode == 0, again.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("--vary", "hardware.gpuz=1"), "hardware.gpuz"),
         (("--vary", "hardware.gpus=1", "--vary", "hardware.gpus=2"), "varied twice"),
-        (("--vary", "hardware.gpus=1", "--export", "xlsx"), "cannot export"),
+        (("--vary", "hardware.gpus=1", "--export", "xml"), "cannot export"),
         (("--vary", "hardware.gpus=1", "--engine", "spark"), "unknown engine"),
         (("--vary", "hardware.gpus=1", "--save", "/proc/none"), "cannot save"),
     ],
@@ -123,6 +148,28 @@ def test_mistakes(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
     assert done.returncode == 1
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "s" / "sweep.db").exists(), "it began all the same"
+
+
+def test_time_limits(tmp_path: Path) -> None:
+    words = ("sweep", SCENARIO, "--vary", "workload.concurrency=4,8", "--save", tmp_path)
+    short = shardwise(*words, "--time-limit", "0")
+    assert json.loads(short.stdout)["unknown"] == 2
+    assert "2 have no answer yet; a longer --time-limit" in short.stderr
+    found = json.loads(shardwise(*words).stdout)
+    assert (found["computed"], found["optimal"], found.get("unknown")) == (2, 2, None)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("more", [(), ("--export", "csv")])
+def test_output_that_cannot_be_written(tmp_path: Path, more: tuple[str, ...]) -> None:
+    words = command("sweep", SCENARIO, "--vary", "workload.concurrency=4,8", "--save", tmp_path, *more)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "cannot read or write the output: No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 def test_compare_and_report(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shardwise.models import silicon_folder
 from shardwise.models.errors import InputError
-from shardwise.solver.costs.silicon import Silicon, files, sheets
+from shardwise.solver.costs.silicon import Silicon, sheets
 from shardwise.solver.verify.silicon import PlainSilicon, roofs, tables
 
 from tests.solver.costs.silicon import made
