@@ -12,6 +12,7 @@ from ...models.edit import edited
 from ...models.knowledge import files_of
 from ...models.reading.hf_config import regular_config
 from ...models.reading.tree import LARGEST_FILE
+from ...models.silicon_folder import tables_state
 from .code import code_digest
 from .factors import edits_of
 
