@@ -15,9 +15,10 @@ from pytest import approx
 from shardwise.models import Lengths, Link, Scenario
 from shardwise.models.rules import Role
 from shardwise.solver.costs.engines import EngineGrid, EnginePrices, price_engines
-from shardwise.solver.costs.forward import LayerTimes, Pass
+from shardwise.solver.costs.forward import LayerTimes
 from shardwise.solver.costs.memory import MemoryParts, memory_parts
 from shardwise.solver.costs.mixed import MixedGrid, MixedPrices, TwoCards, price_mixed
+from shardwise.solver.costs.passes import Pass
 from shardwise.solver.costs.setting import setting
 from shardwise.solver.costs.source import Roofline
 
@@ -121,16 +122,17 @@ class ByHand:
     def send(self, stage: int, tokens: float) -> float:
         one, other = self.first.setting, self.second.setting
         size = tokens * one.hidden * one.plain_bytes / one.efficiency.link
+        handing = tokens * one.latencies.send_token
         if stage == self.begin - 1:
             slower = min(one.between.bandwidth, other.between.bandwidth)
-            return size / slower + max(one.between.latency, other.between.latency)
+            return size / slower + handing + max(one.between.latency, other.between.latency)
         rows = (self.first, self.second)[self.on(stage)]
         s, own = rows.setting, stage - self.begin * self.on(stage)
         group = int(rows.stage_group[0])
         if group * int(rows.pipeline[0]) > s.node and own * group % s.node + 2 * group > s.node:
-            return size / s.between.bandwidth + s.between.latency
+            return size / s.between.bandwidth + handing + s.between.latency
         share = 1 / (s.node - 1) if s.inside.mesh and s.node > 1 else 1.0
-        return size / (s.inside.bandwidth * share) + s.inside.latency
+        return size / (s.inside.bandwidth * share) + handing + s.inside.latency
 
     def times(self, timed: tuple[LayerTimes, ...], ends: tuple[int, ...]) -> list[float]:
         found = []

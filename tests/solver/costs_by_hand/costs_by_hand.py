@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from shardwise.models import Scenario
 from shardwise.models.strategy import DEGREES
 from shardwise.solver.costs import Candidates, price
-from shardwise.solver.costs.forward import Pass, layer_times
+from shardwise.solver.costs.forward import layer_times
 from shardwise.solver.costs.grid import Grid
+from shardwise.solver.costs.passes import Pass
 from shardwise.solver.costs.rows import Rows
-from shardwise.solver.costs.setting import setting
+from shardwise.solver.costs.setting import Setting, setting
+from shardwise.solver.costs.source import Roofline, Shapes
 
 CARD: dict[str, Any] = {
     "memory": 1e9,
@@ -25,7 +28,11 @@ CARD: dict[str, Any] = {
 """1 FLOP/s, 1 B/s of memory, 100 B/s inside a node of four, 10 B/s between nodes."""
 COMPUTE_ONLY = {"memory_bandwidth": 1e30}
 MEMORY_ONLY = {"compute": {"bf16": 1e30}}
-PEAK: dict[str, Any] = {"mfu": 1, "bandwidth": 1, "link": 1, "exchange_link": 1, "half_rows": 0, "half_width": 0}
+PEAK: dict[str, Any] = dict.fromkeys(("mfu", "bandwidth", "link", "exchange_link", "fp4"), 1) | {
+    "half_rows": 0,
+    "expert_half_rows": 0,
+    "half_width": 0,
+}
 NO_RESERVES = dict.fromkeys(("activation_dense", "activation_experts", "single_gpu", "multi_gpu"), 0)
 PROMPT = {"batch": 1, "input_tokens": 10}
 
@@ -75,22 +82,35 @@ def scenario(
     """A roofline at the peaks: no latencies, no reserves, efficiencies of 1."""
     machine = {"accelerator": {**CARD, **(card or {})}, "gpus": 1024, "memory_utilization": 1.0}
     if latencies != "none":
-        latencies = {**dict.fromkeys(NO_LATENCIES, 0), **latencies}
+        latencies = {**dict.fromkeys(NO_LATENCIES, 0), **latencies}  # pace, a factor, stays 1
     constants = {"efficiency": {**PEAK, **(efficiency or {})}, "latencies": latencies, "reserves": NO_RESERVES}
     given = {"hardware": machine, "model": model, "workload": workload, **constants, **more}
     return Scenario.model_validate(given)
 
 
+def links(inside: dict[str, Any] | None = None, between: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The links of a card, with more said of them."""
+    return {
+        "node_link": {"bandwidth": 100, **(inside or {})},
+        "network_link": {"bandwidth": 10, **(between or {})},
+    }
+
+
 NO_LATENCIES = (
     "layer",
     "expert_layer",
+    "block_matrix",
     "all_reduce",
     "all_reduce_growth",
     "exchange",
     "exchange_growth",
     "iteration",
+    "sequence",
+    "send_token",
     "eager_layer",
     "startup",
+    "prompt_token",
+    "wait_steps",
     "token_traffic",
 )
 
@@ -132,27 +152,52 @@ def a_pass(decoding: float = 0, context: float = 0, prompt: float = 0, **more: A
     )
 
 
-class Recorder:
-    """An operator source that takes no time and remembers what it was asked."""
+class Recorder(Roofline):
+    """An operator source that takes no time and remembers what it was asked; exchanges take theirs.
 
-    provenance = "assumed"
+    Flops and bytes are the seconds on a card that is slow in nothing else.
+    """
 
-    def __init__(self) -> None:
-        self.matrices: dict[tuple[str, float], tuple[float, float, float]] = {}
+    def __init__(self, s: Setting) -> None:
+        super().__init__(s)
+        rates = ("rate_weights", "rate_experts", "rate_plain")
+        counting = replace(s, **dict.fromkeys(rates, 1.0), memory_bandwidth=np.inf)
+        fewer = s.efficiency.model_copy(update={"expert_half_rows": 1.0})
+        self._flops = Roofline(counting)
+        self._halved = Roofline(replace(counting, efficiency=fewer))
+        self._bytes_read = Roofline(replace(s, **dict.fromkeys(rates, np.inf), memory_bandwidth=1.0))
+        self.products_asked: dict[tuple[str, float], tuple[float, float, float]] = {}
         """(part, shard width) -> (flops, bytes, rows)."""
+        self.experts: tuple[float, float, float] | None = None
+        """(flops, bytes, tokens per expert) of the routed experts."""
         self.cores: list[tuple[float, float]] = []
         """(flops, bytes) of attention cores that do anything."""
         self.moved: list[float] = []
 
-    def matrix(self, flops: Any, size: Any, part: str, rows: Any, width: Any) -> np.ndarray:
+    def matrices(self, rows: Rows, part: Any, tokens: Any, width: Any, shapes: Shapes) -> np.ndarray:
         key = (part, one(width))
-        assert key not in self.matrices, "two operators look alike; give them different widths"
-        self.matrices[key] = (one(flops), one(size), one(rows))
+        assert key not in self.products_asked, "two operators look alike; give them different widths"
+        flops, size = (x.matrices(rows, part, tokens, width, shapes) for x in (self._flops, self._bytes_read))
+        self.products_asked[key] = (one(flops), one(size), one(tokens))
         return np.zeros(1)
 
-    def attention(self, flops: Any, size: Any) -> np.ndarray:
+    def prompt_attention(self, rows: Rows, work: Pass, sliding: bool) -> np.ndarray:
+        return self._core(*(x.prompt_attention(rows, work, sliding) for x in (self._flops, self._bytes_read)))
+
+    def decode_attention(self, rows: Rows, work: Pass, sliding: bool) -> np.ndarray:
+        return self._core(*(x.decode_attention(rows, work, sliding) for x in (self._flops, self._bytes_read)))
+
+    def _core(self, flops: Any, size: Any) -> np.ndarray:
         if one(flops) or one(size):
             self.cores.append((one(flops), one(size)))
+        return np.zeros(1)
+
+    def routed_experts(self, rows: Rows, group_tokens: Any) -> np.ndarray:
+        flops, halved, size = (
+            one(x.routed_experts(rows, group_tokens)) for x in (self._flops, self._halved, self._bytes_read)
+        )
+        # with expert_half_rows 1 the flops take (rows + 1)/rows as long
+        self.experts = flops, size, flops / (halved - flops) if flops else 0.0
         return np.zeros(1)
 
     def traffic(self, size: Any) -> np.ndarray:
@@ -162,14 +207,16 @@ class Recorder:
 
 def operators(scene: Scenario, work: Pass, **degrees: int) -> Recorder:
     """What the operators of one pass ask of the card."""
-    recorder = Recorder()
-    layer_times(rows_of(scene, **degrees), work, recorder)  # type: ignore[arg-type]
+    rows = rows_of(scene, **degrees)
+    recorder = Recorder(rows.setting)
+    layer_times(rows, work, recorder)
     return recorder
 
 
 def communication(scene: Scenario, work: Pass, **degrees: int) -> float:
     """Seconds of the only kind of layer with operators that take no time: links and fixed latencies."""
-    times = layer_times(rows_of(scene, **degrees), work, Recorder()).layers  # type: ignore[arg-type]
+    rows = rows_of(scene, **degrees)
+    times = layer_times(rows, work, Recorder(rows.setting)).layers
     assert times.shape == (1, 1)
     return float(times[0, 0])
 

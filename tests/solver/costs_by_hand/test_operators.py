@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from costs_by_hand import DENSE, EXPERTS, LATENT, Recorder, a_pass, changed, one, operators, rows_of, scenario
+from costs_by_hand import DENSE, EXPERTS, LATENT, a_pass, changed, one, operators, scenario
 from pytest import approx
-from shardwise.models import Precision
-from shardwise.solver.costs.forward import layer_times, pairs_of, prefix_of
+from shardwise.solver.costs.passes import pairs_of, prefix_of
 from shardwise.solver.costs.setting import setting
-from shardwise.solver.costs.source import Roofline
 
 SEVEN = a_pass(decoding=7)
 WINDOW = {"window": {"size": 8}}
@@ -28,7 +26,7 @@ WINDOW = {"window": {"size": 8}}
 def test_projections_of_grouped_attention_replicate_kv_heads(tensor: int, weights: int) -> None:
     done = operators(scenario(DENSE), SEVEN, tensor=tensor)
     # H·k/t = 20/t; flops 2·T·A_r; two bytes per weight
-    assert done.matrices["weights", 20 / tensor] == (2 * 7 * weights, weights * 2, 7)
+    assert done.products_asked["weights", 20 / tensor] == (2 * 7 * weights, weights * 2, 7)
 
 
 @pytest.mark.parametrize(
@@ -47,13 +45,13 @@ def test_projections_of_latent_attention_keep_the_down_projections(
 ) -> None:
     latent = {**LATENT["attention"]["latent"], "query_rank": query_rank}
     done = operators(scenario(changed(LATENT, attention={"latent": latent})), SEVEN, tensor=tensor)
-    assert done.matrices["weights", 20 / tensor] == (2 * 7 * weights, weights * 2, 7)
+    assert done.products_asked["weights", 20 / tensor] == (2 * 7 * weights, weights * 2, 7)
 
 
 def test_the_context_degree_divides_prompt_tokens() -> None:
     # T = 3 + 12/4 = 6
     done = operators(scenario(DENSE), a_pass(decoding=3, context=1, prompt=12), context=4)
-    assert done.matrices["weights", 20] == (2 * 6 * 600, 1200, 6)
+    assert done.products_asked["weights", 20] == (2 * 6 * 600, 1200, 6)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +134,7 @@ def test_dense_feed_forward(
     feed_forward: dict[str, Any], precision: dict[str, str], tensor: int, flops: float, size: float
 ) -> None:
     scene = scenario(changed(DENSE, feed_forward=feed_forward), precision=precision)
-    assert operators(scene, SEVEN, tensor=tensor).matrices["weights", 100 / tensor] == (flops, size, 7)
+    assert operators(scene, SEVEN, tensor=tensor).products_asked["weights", 100 / tensor] == (flops, size, 7)
 
 
 @pytest.mark.parametrize(("parameters", "widening"), [("declared", 2), ("from-shapes", 1)])
@@ -144,30 +142,30 @@ def test_a_declared_total_widens_the_dense_feed_forward(parameters: str, widenin
     # counted: 600 + 3,000 + norms (2 + 1)·10 = 3,630; 6,630 are declared: the feed-forward holds 6,000
     scene = scenario(changed(DENSE, declared_parameters=6630), parameters=parameters)
     done = operators(scene, SEVEN)
-    assert done.matrices["weights", 100] == (2 * 7 * 3000 * widening, 6000 * widening, 7)
-    assert done.matrices["weights", 20] == (2 * 7 * 600, 1200, 7)
+    assert done.products_asked["weights", 100] == (2 * 7 * 3000 * widening, 6000 * widening, 7)
+    assert done.products_asked["weights", 20] == (2 * 7 * 600, 1200, 7)
 
 
 def test_a_declared_total_widens_the_routed_experts_alone() -> None:
     # attention 600, router 80, shared 180, norms 30, routed 8·120 = 960: 1,850; 3,770 declared = 960 · 3 + 890
     scene = scenario(changed(EXPERTS, declared_parameters=3770))
     done = operators(scene, SEVEN)
-    assert done.matrices["experts", 4][0] == approx(2 * 360 * 2 * 7)
-    assert done.matrices["shared", 6] == (2 * 7 * 180, 360, 7)
+    assert done.experts is not None and done.experts[0] == approx(2 * 360 * 2 * 7)
+    assert done.products_asked["shared", 6] == (2 * 7 * 180, 360, 7)
 
 
 @pytest.mark.parametrize("tensor", [1, 4])
 def test_the_router_is_whole_on_every_rank(tensor: int) -> None:
     done = operators(scenario(EXPERTS, precision={"weights": "fp8"}), SEVEN, tensor=tensor, expert=tensor)
-    assert done.matrices["plain", 8] == (2 * 7 * 80, 80 * 2, 7)  # 16 bit beside 8-bit weights
+    assert done.products_asked["plain", 8] == (2 * 7 * 80, 80 * 2, 7)  # 16 bit beside 8-bit weights
 
 
 @pytest.mark.parametrize(("tensor", "weights"), [(1, 180), (2, 90)])
 def test_shared_experts_are_divided_by_tensor(tensor: int, weights: int) -> None:
     scene = scenario(EXPERTS, precision={"weights": "bf16", "experts": "fp8"})
     done = operators(scene, SEVEN, tensor=tensor, expert=tensor)
-    assert done.matrices["shared", 6 / tensor] == (2 * 7 * weights, weights, 7)
-    assert ("shared", 0) not in operators(scenario(changed(EXPERTS, experts={"shared_width": 0})), SEVEN).matrices
+    assert done.products_asked["shared", 6 / tensor] == (2 * 7 * weights, weights, 7)
+    assert ("shared", 0) not in operators(scenario(changed(EXPERTS, experts={"shared_width": 0})), SEVEN).products_asked
 
 
 @pytest.mark.parametrize(
@@ -185,14 +183,14 @@ def test_routed_experts_see_the_tokens_of_the_whole_stage_group(
     work = {"batch": 1, "input_tokens": 10, "routing": {"imbalance": imbalance}}
     scene = scenario(changed(EXPERTS, experts={"gated": gated}), work)
     done = operators(scene, SEVEN, tensor=2, data=2, expert=2, expert_tensor=2)
-    assert done.matrices["experts", 2][0] == approx(flops)
-    assert done.matrices["experts", 2][2] == 14 * 2 / 8
+    assert done.experts is not None and done.experts[0] == approx(flops)
+    assert done.experts[2] == approx(14 * 2 / 8)  # tokens per expert
 
 
 def test_context_ranks_bring_their_tokens_to_the_experts_too() -> None:
     # P = 12 over c = 2: T = 6, T_g = 12; one rank of two: 2·120·2·12/2
     done = operators(scenario(EXPERTS), a_pass(prompt=12), context=2, expert=2)
-    assert done.matrices["experts", 4][0] == 2880
+    assert done.experts is not None and done.experts[0] == 2880
 
 
 @pytest.mark.parametrize(
@@ -208,8 +206,7 @@ def test_context_ranks_bring_their_tokens_to_the_experts_too() -> None:
 def test_decoding_reads_the_experts_that_are_hit(tokens: int, degrees: dict[str, int], size: float) -> None:
     scene = scenario(changed(EXPERTS, experts={"count": 4}))
     done = operators(scene, a_pass(decoding=tokens), **degrees)
-    width = 4 / degrees.get("expert_tensor", 1)
-    assert done.matrices["experts", width][1] == approx(size, rel=1e-12)
+    assert done.experts is not None and done.experts[1] == approx(size, rel=1e-12)
 
 
 def test_token_traffic() -> None:
@@ -218,96 +215,8 @@ def test_token_traffic() -> None:
     assert operators(scenario(DENSE), SEVEN).moved == [0]
 
 
-@pytest.mark.parametrize(
-    ("model", "share", "seconds"),
-    [(DENSE, 0, 1), (DENSE, 0.5, 1 + 0.5 * 4), (EXPERTS, 0, 1 + 2), (EXPERTS, 1, 1 + 2 + 4)],
-)
-def test_launches(model: dict[str, Any], share: float, seconds: float) -> None:
-    scene = scenario(model, latencies={"layer": 1, "expert_layer": 2, "eager_layer": 4})
-    times = layer_times(rows_of(scene), a_pass(decoding=7, prompt_share=share), Recorder())
-    assert one(times.layers[0]) == seconds
-
-
 @pytest.mark.parametrize("tensor", [1, 4])
 def test_lm_head(tensor: int) -> None:
     done = operators(scenario(changed(DENSE, vocabulary=1000)), a_pass(decoding=7, logits=3), tensor=tensor)
     # 2·Y·h·V/t, 16 bit
-    assert done.matrices["plain", 1000 / tensor] == (2 * 3 * 10_000 / tensor, 20_000 / tensor, 3)
-
-
-def test_no_vocabulary_no_head() -> None:
-    times = layer_times(rows_of(scenario(DENSE)), a_pass(decoding=7, logits=3), Recorder())
-    assert one(times.head) == 0
-
-
-def test_kinds_of_layers_are_priced_apart() -> None:
-    # one leading dense layer, then experts; kinds are ordered dense before expert
-    model = changed(EXPERTS, layers=3, feed_forward={"width": 100}, experts={"leading_dense_layers": 1})
-    rows = rows_of(scenario(model, latencies={"layer": 1, "expert_layer": 2}))
-    assert rows.setting.layer_kinds == (0, 1, 1)
-    assert layer_times(rows, SEVEN, Recorder()).layers.tolist() == [[1], [3]]
-
-
-def roofline(card: dict[str, Any] | None = None, **efficiency: float) -> Roofline:
-    return Roofline(setting(scenario(EXPERTS, card=card, efficiency=efficiency)))
-
-
-@pytest.mark.parametrize(
-    ("flops", "size", "rows", "width", "efficiency", "seconds"),
-    [
-        (8, 2, 1, 1, {}, 8),
-        (2, 8, 1, 1, {}, 8),
-        (8, 2, 1, 1, {"mfu": 0.5}, 16),
-        (2, 8, 1, 1, {"bandwidth": 0.5}, 16),
-        (8, 2, 0, 1, {}, 0),  # no rows, no time, not even for the weights
-        (8, 2, 16, 64, {"half_rows": 16}, 16),  # half the mfu at 16 rows
-        (8, 2, 48, 64, {"half_rows": 16}, 8 / (48 / 64)),
-        (8, 2, 16, 64, {"half_width": 64}, 16),
-        (8, 2, 16, 192, {"half_width": 64, "half_rows": 16}, 8 / (1 / 2 * 192 / 256)),
-        (2, 8, 16, 64, {"half_rows": 16, "half_width": 64}, 8),  # the bytes do not slow down
-    ],
-)
-def test_roofline_of_a_matrix(
-    flops: float, size: float, rows: float, width: float, efficiency: dict[str, float], seconds: float
-) -> None:
-    columns = [np.array([float(x)]) for x in (flops, size, rows, width)]
-    found = roofline(**efficiency).matrix(columns[0], columns[1], "weights", *columns[2:])
-    assert one(found) == approx(seconds, rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("part", "mfu", "bandwidth"),
-    [("weights", 0.5, 0.25), ("plain", 0.5, 0.25), ("shared", 0.5, 0.25), ("experts", 0.2, 0.1)],
-)
-def test_each_part_has_its_own_efficiencies(part: Any, mfu: float, bandwidth: float) -> None:
-    times = roofline(mfu=0.5, bandwidth=0.25, expert_mfu=0.2, expert_bandwidth=0.1)
-    unit, zero = np.ones(1), np.zeros(1)
-    assert one(times.matrix(unit, zero, part, unit, unit)) == approx(1 / mfu)
-    assert one(times.matrix(zero, unit, part, unit, unit)) == approx(1 / bandwidth)
-
-
-def test_attention_and_traffic_have_theirs() -> None:
-    times = roofline(bandwidth=0.25, attention_mfu=0.2, kv_bandwidth=0.1)
-    unit, zero = np.ones(1), np.zeros(1)
-    assert one(times.attention(unit, zero)) == approx(5)
-    assert one(times.attention(zero, unit)) == approx(10)
-    assert one(times.traffic(unit)) == approx(4)
-
-
-@pytest.mark.parametrize(
-    ("precision", "weights", "experts"),
-    [
-        (Precision(weights="bf16"), 1, 1),
-        (Precision(weights="fp8"), 2, 2),
-        (Precision(weights="fp8", experts="bf16"), 2, 1),
-        (Precision(weights="bf16", experts="fp8"), 1, 2),
-        (Precision(weights="int8"), 1, 1),  # this card has no 8-bit integers: widened to 16 bit
-        (Precision(weights="fp4", experts="mxfp4"), 1, 1),  # weight-only kernels compute in 16 bit
-    ],
-)
-def test_eight_bit_matrices_run_natively_where_the_card_can(
-    precision: Precision, weights: float, experts: float
-) -> None:
-    card = {"compute": {"bf16": 1.0, "fp8": 2.0, "fp4": 4.0}}
-    s = setting(scenario(EXPERTS, card=card, precision=precision.model_dump(exclude_none=True)))
-    assert (s.rate_weights, s.rate_experts, s.rate_plain) == (weights, experts, 1)
+    assert done.products_asked["plain", 1000 / tensor] == (2 * 3 * 10_000 / tensor, 20_000 / tensor, 3)

@@ -173,12 +173,23 @@ def test_the_last_rank_to_send_its_cache_decides(bandwidth: float, seconds: floa
 
 
 def test_iteration_and_reserve_are_the_scenarios() -> None:
-    latencies = {"iteration": 5, "startup": 3}
+    latencies = {"iteration": 5, "startup": 3, "prompt_token": 2}
     found = prefill(scene(FAST, latencies=latencies), scene(SLOW, latencies=latencies), 1, 1)
-    assert figure(found, "ttft") == approx(3 + 2 * 228_085, rel=1e-12)
+    assert figure(found, "ttft") == approx(3 + 20 + 2 * 228_085, rel=1e-12)
     reserves = {"activation_dense": 0, "activation_experts": 0, "single_gpu": 1, "multi_gpu": 2}
     found = prefill(scene(FAST, reserves=reserves), scene(SLOW, reserves=reserves), 1, 1)
     assert figure(found, "reserve") == 2
+
+
+def test_fixed_times_on_two_cards() -> None:
+    # Each card has its own launches: three layers of 100 s, half of it; pace 2 on layers and head; a token handed on
+    # takes 7 s. First stage 2·(228,000 + 150) + 80 + 140; second 2·(156,000 + 100 + 2·50 of its sequences).
+    latencies = {"layer": 100, "pace": 2, "send_token": 7, "sequence": 50}
+    first, second = scene(FAST | {"launches": 0.5}, latencies=latencies), scene(SLOW, latencies=latencies)
+    found = prefill(first, second, 1, 1)
+    assert figure(found, "ttft") == approx(2 * 456_520, rel=1e-12)
+    # [1 | 3] the other way round: 2·152,100 + 220; 2·(228,000 + 150 + 2,000 + 100)
+    assert figure(prefill(second, first, 1, 1), "ttft") == approx(2 * 460_500, rel=1e-12)
 
 
 def test_bounds_by_hand() -> None:

@@ -10,10 +10,10 @@ from verify_plans import CARD, DENSE, failing, plan_of, predict, scenario
 
 def test_one_gpu_prefill() -> None:
     # One prompt of 10 tokens, 2 layers, h 8, H 4, K 2, k 2, F 16 gated, bf16, Φ = W = 1e12, shares 1.
-    # projections: A_r = 2·8·4·2 + 2·8·2·2 = 192; max(2·10·192, 192·2) / 1e12 = 3,840 ps
+    # projections: A_r = 2·8·4·2 + 2·8·2·2 = 192; (2·10·192 + 192·2) / 1e12 = 4,224 ps
     # attention: pairs 10²/2 = 50; 2·4·(2·2)·50 = 1,600 ps; no prefix
-    # feed-forward: 3·8·16 = 384; max(2·10·384, 768) = 7,680 ps
-    # two layers: 26,240 ps; no vocabulary, one stage, one micro-batch: TTFT = 26.24 ns
+    # feed-forward: 3·8·16 = 384; 2·10·384 + 768 = 8,448 ps
+    # two layers of 14,272 ps; no vocabulary, one stage, one micro-batch: TTFT = 28.544 ns
     plan = plan_of(
         scenario(DENSE, {"batch": 1, "input_tokens": 10}),
         batch=1,
@@ -22,11 +22,11 @@ def test_one_gpu_prefill() -> None:
         token_budget=10,
     )
     said = predict(plan)
-    assert said.ttft_s == pytest.approx(26.24e-9, rel=1e-12)
+    assert said.ttft_s == pytest.approx(28.544e-9, rel=1e-12)
     assert said.ttft_mean_s == said.request_latency_s == said.ttft_s
     assert said.tpot_s is None and said.output_tokens_per_s is None
-    assert said.requests_per_s == pytest.approx(1 / 26.24e-9)
-    assert said.input_tokens_per_s == said.tokens_per_s_per_gpu == pytest.approx(10 / 26.24e-9)
+    assert said.requests_per_s == pytest.approx(1 / 28.544e-9)
+    assert said.input_tokens_per_s == said.tokens_per_s_per_gpu == pytest.approx(10 / 28.544e-9)
     # weights: per layer (192 + 384)·2 + norms 2·8·2 = 1,184; two of them + final norm 8·2 = 2,384 B
     # KV: 1 sequence · 2·2·2·2 B · 10 tokens · 2 layers = 320 B
     # activations: 10·2·(6·8 + 2·max(4·2, 16)) = 1,600 B
@@ -38,22 +38,22 @@ def test_one_gpu_prefill() -> None:
 
 def test_static_batch_on_two_stages() -> None:
     # Three sequences of 10 + 5 tokens, one engine of two stages, a layer each; link 1e9 B/s, 1 µs.
-    # Prompts: B_p = 3, one micro-batch. A layer: projections 2·30·192 = 11,520; attention 2·4·4·150 = 4,800;
-    #   feed-forward 2·30·384 = 23,040: 39,360 ps. send: 30·8·2 B / 1e9 + 1 µs = 1.48 µs.
-    #   Stage 0 is slowest: 1.51936 µs; TTFT = (1 + 2 − 1)·1.51936 = 3.03872 µs.
-    # Decode: m = 2, B = ⌈3/2⌉ = 2, X = 10 + 5/2 = 12.5. Projections max(2·2·192, 384) = 768;
+    # Prompts: B_p = 3, one micro-batch. A layer: projections 2·30·192 + 384 = 11,904; attention 2·4·4·150 = 4,800;
+    #   feed-forward 2·30·384 + 768 = 23,808: 40,512 ps. send: 30·8·2 B / 1e9 + 1 µs = 1.48 µs.
+    #   Stage 0 is slowest: 1.520512 µs; TTFT = (1 + 2 − 1)·1.520512 = 3.041024 µs.
+    # Decode: m = 2, B = ⌈3/2⌉ = 2, X = 10 + 5/2 = 12.5. Projections 2·2·192 + 384 = 1,152;
     #   attention: flops 2·4·4·2·12.5 = 800, bytes 2·12.5·(2·2·2·2) = 400;
-    #   feed-forward 2·2·384 = 1,536. Sum 3,104 ps.
-    #   send 2·8·2 / 1e9 + 1 µs = 1.032 µs. Stages 1.035104 and 0.003104 µs; total 1.038208;
-    #   TPOT = max(1.038208, 2·1.035104) = 2.070208 µs.
+    #   feed-forward 2·2·384 + 768 = 2,304. Sum 4,256 ps.
+    #   send 2·8·2 / 1e9 + 1 µs = 1.032 µs. Stages 1.036256 and 0.004256 µs; total 1.040512;
+    #   TPOT = max(1.040512, 2·1.036256) = 2.072512 µs.
     card = CARD | {"node_link": {"bandwidth": 1e9, "latency": 1e-6}}
     scene = scenario(DENSE, {"batch": 3, "input_tokens": 10, "output_tokens": 5}, hardware={"accelerator": card})
     plan = plan_of(scene, pipeline=2, batch=2, micro_batches=2, in_flight=3, token_budget=30, layers_per_stage=(1, 1))
     said = predict(plan)
-    assert said.ttft_s == pytest.approx(3.03872e-6, rel=1e-12)
-    assert said.tpot_s == pytest.approx(2.070208e-6, rel=1e-12)
-    assert said.request_latency_s == pytest.approx(3.03872e-6 + 4 * 2.070208e-6, rel=1e-12)
-    assert said.requests_per_s == pytest.approx(3 / (3.03872e-6 + 4 * 2.070208e-6), rel=1e-12)
+    assert said.ttft_s == pytest.approx(3.041024e-6, rel=1e-12)
+    assert said.tpot_s == pytest.approx(2.072512e-6, rel=1e-12)
+    assert said.request_latency_s == pytest.approx(3.041024e-6 + 4 * 2.072512e-6, rel=1e-12)
+    assert said.requests_per_s == pytest.approx(3 / (3.041024e-6 + 4 * 2.072512e-6), rel=1e-12)
     # stage 0: (192 + 384 + 16)·2 = 1,184, the last one 16 B more; KV 3·16·15 = 720;
     # activations 30·2·(48 + 32) = 4,800
     memory = said.memory_bytes_per_gpu
@@ -65,33 +65,31 @@ def test_closed_loop_with_experts_on_two_gpus() -> None:
     # One expert layer, h 4, one head of 2, 4 ungated experts of width 2, 1 per token; t 1, d 2, e 2, s 1.
     # N = 4, Q_d = 2, m = 1, B = 2, U = 8; I = 12, O = 4; X = 14; chunk = 6, j = 2; link 1e9 B/s; γ = 1.
     # Weights: by_head 2·4·2 = 16, by_kv_head 16, A_r = 32; W_ex = 2·4·2 = 16; router 16.
-    # mixed: D = 2, P = 2·12/4 = 6, T = 8, T_g = 16; pairs (2/4)·72 = 36, prefix (2/4)·12·1/2 = 3.
-    #   projections max(2·8·32, 64) = 512; prompt attention max(2·4·36, 3·8) = 288;
-    #   decode attention max(2·4·2·14, 2·14·8) = 224; router max(2·8·16, 32) = 256;
-    #   routed: flops 2·16·1·16/2 = 256; bytes (4/2)·(1 − 0.75^16)·16·2 < 64: 256. Sum 1,536 ps.
-    #   exchange: u = 8; twice 8·1·4·2·(1 − 1/2) / 1e9 = 64 ns. The period is 65.536 ns.
-    # full: P = 6, T = 8: the same but pairs 72/2 = 36, prefix 6/2 = 3: also 65.536 ns.
-    # decode: T = 2, T_g = 4: projections max(128, 64) = 128; attention 224; router max(64, 32) = 64;
-    #   routed: flops 64, bytes 64·(1 − 0.75^4) = 43.75: 64; exchange 2·8 = 16 ns. Sum 16.48 ns.
-    # TTFT = 2·65.536 + (1/2)/10·2·2·(65.536 − 16.48) = 131.072 + 9.8112 = 140.8832 ns.
-    # others, mixed(1): P = 3, T = 5, T_g = 10: projections max(2·5·32, 64) = 320;
-    #   prompt attention max(2·4·18, 1.5·8) = 144;
-    #   decode 224; router max(2·5·16, 32) = 160; routed: flops 160, bytes < 64: 160.
-    #   Sum 1,008 ps; exchange 2·20 = 40 ns.
+    # full: D = 2, P = 6, T = 8, T_g = 16; pairs 72/2 = 36, prefix (12·1/2)/2 = 3.
+    #   projections 2·8·32 + 64 = 576; prompt attention max(2·4·36, 3·8) = 288;
+    #   decode attention max(2·4·2·14, 2·14·8) = 224; router 2·8·16 + 32 = 288;
+    #   routed: flops 2·16·1·16/2 = 256, bytes (4/2)·(1 − 0.75^16)·16·2. Sum 1,632 ps + 64·(1 − 0.75^16).
+    #   sent: u = 8; twice 8·1·4·2·(1 − 1/2) / 1e9 = 64 ns; summed: 16·4·2 / 1e9 = 128 ns.
+    # decode: T = 2, T_g = 4: projections 128 + 64; attention 224; router 64 + 32;
+    #   routed: flops 64, bytes 64·(1 − 0.75^4) = 43.75. Sum 619.75 ps; exchange 2·8 = 16 ns.
+    # mixed: s = (2/4)·2 = 1: every iteration is full. others: s = (1/4)·2: half of them are.
+    # TTFT = 2·full + (1/2)/10·2·2·(full − decode).
     model = {
         "layers": 1,
         "hidden": 4,
         "attention": {"heads": 1, "head_dim": 2},
         "experts": {"count": 4, "per_token": 1, "width": 2, "gated": False},
     }
-    scene = scenario(model, {"concurrency": 4, "input_tokens": 12, "output_tokens": 4}, gpus=2)
+    load = {"concurrency": 4, "input_tokens": 12, "output_tokens": 4, "requests_per_client": 10}
+    scene = scenario(model, load, gpus=2)
     plan = plan_of(scene, data=2, expert=2, batch=2, micro_batches=1, in_flight=4, token_budget=8)
     said = predict(plan)
-    assert said.tpot_s == pytest.approx(41.008e-9, rel=1e-12)
-    assert said.ttft_s == said.ttft_mean_s == pytest.approx(140.8832e-9, rel=1e-12)
-    assert said.output_tokens_per_s == pytest.approx(4 / 65.536e-9, rel=1e-12)
-    assert said.input_tokens_per_s == pytest.approx(4 / 65.536e-9 * 3, rel=1e-12)
-    assert said.tokens_per_s_per_gpu == pytest.approx(2 / 65.536e-9, rel=1e-12)
+    full, decode = (64_000 + 1_632 + 64 * (1 - 0.75**16)) * 1e-12, 16_619.75e-12
+    assert said.tpot_s == pytest.approx((full + decode) / 2, rel=1e-12)
+    assert said.ttft_s == said.ttft_mean_s == pytest.approx(2 * full + 0.2 * (full - decode), rel=1e-12)
+    assert said.output_tokens_per_s == pytest.approx(4 / full, rel=1e-12)
+    assert said.input_tokens_per_s == pytest.approx(4 / full * 3, rel=1e-12)
+    assert said.tokens_per_s_per_gpu == pytest.approx(2 / full, rel=1e-12)
     # weights: (32 + 2·4)·2 + 2·16·2 + 16·2 + final norm 4·2 = 80 + 64 + 32 + 8 = 184 B; KV 2·8·16 = 256 B
     # activations: 8·2·(24 + 2·2) + 8·2·(1/2)·2·(4 + 2·2) = 448 + 128 = 576 B
     memory = said.memory_bytes_per_gpu
@@ -115,12 +113,12 @@ def test_uneven_sequences_show_in_the_balance() -> None:
 def test_an_all_reduce_across_nodes() -> None:
     # t = 8 over two nodes of 4: l = 4, M = 2. b = 10·8·2 = 160 B on links of 1e9 and 1e8 B/s:
     # 2·3/4·160/1e9 + 2·1/2·(160/4)/1e8 = 240 ns + 400 ns; two per layer, 2 layers: 2.56 µs.
-    # Per layer and rank, each KV head on four ranks: A_r = 2·8·8·2/8 + 2·8·2·2·⌈2/8⌉/2 = 64, 2·10·64 = 1,280;
-    # attention 2·(8/8)·4·50 = 400; feed-forward 2·10·384/8 = 960. Sum 2,640 ps a layer, 5.28 ns in all.
+    # Per layer and rank, each KV head on four ranks: A_r = 2·8·8·2/8 + 2·8·2·2·⌈2/8⌉/2 = 64, 2·10·64 + 128 = 1,408;
+    # attention 2·(8/8)·4·50 = 400; feed-forward 2·10·48 + 96 = 1,056. Sum 2,864 ps a layer, 5.728 ns in all.
     model = DENSE | {"attention": {"heads": 8, "kv_heads": 2, "head_dim": 2}}
     scene = scenario(model, {"batch": 1, "input_tokens": 10})
     plan = plan_of(scene, tensor=8, batch=1, micro_batches=1, in_flight=1, token_budget=10)
-    assert predict(plan).ttft_s == pytest.approx(2.56e-6 + 5.28e-9, rel=1e-12)
+    assert predict(plan).ttft_s == pytest.approx(2.56e-6 + 5.728e-9, rel=1e-12)
     assert not failing(plan)
 
 

@@ -120,8 +120,9 @@ def test_prompt_pairs_and_prefix_under_a_window() -> None:
 
 def test_fixed_times_and_quotients() -> None:
     # T = 16 rows: half_rows 16 doubles every matrix; H·k/t = 8 with half_width 8 doubles projections again,
-    # F = 16 by 1.5. Projections 2·16·192·4 = 24,576; feed-forward 2·16·384·2·1.5 = 36,864; attention
-    # 2·4·4·128 = 4,096; traffic 16·2·8·2 B = 512: 66,048 ps. Launches 1 + φ·3 = 4 µs.
+    # F = 16 by 1.5; their bytes do not slow down. Projections 2·16·192·4 + 384 = 24,960; feed-forward
+    # 2·16·384·2·1.5 + 768 = 37,632; attention 2·4·4·128 = 4,096; traffic 16·2·8·2 B = 512: 67,200 ps.
+    # Launches 1 + φ·3 = 4 µs.
     scene = scenario(
         DENSE,
         {"batch": 1, "input_tokens": 16},
@@ -130,7 +131,7 @@ def test_fixed_times_and_quotients() -> None:
     )
     forward = Forward(deployment(scene))
     load = Pass(prompt=16, pairs=(128, 128), prompt_share=1)
-    assert forward.layer(load, FULL) == pytest.approx(4e-6 + 66.048e-9, rel=1e-12)
+    assert forward.layer(load, FULL) == pytest.approx(4e-6 + 67.2e-9, rel=1e-12)
     # Nothing to do: the launches of a pass without prompts.
     assert forward.layer(Pass(), FULL) == pytest.approx(1e-6)
 

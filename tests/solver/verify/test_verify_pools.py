@@ -21,7 +21,7 @@ from shardwise.solver.verify.pools.waiting import (
 )
 from verify_plans import DENSE, PROOF, place, scenario
 
-CHAT: dict[str, Any] = {"concurrency": 4, "input_tokens": 10, "output_tokens": 20}
+CHAT: dict[str, Any] = {"concurrency": 4, "input_tokens": 10, "output_tokens": 20, "requests_per_client": 10}
 
 
 def test_the_mean_wait_of_known_queues() -> None:
@@ -70,17 +70,17 @@ def test_requests_in_flight() -> None:
 
 def test_a_pair_by_hand() -> None:
     # Two layers, h 8, H 4, K 2, k 2, F 16 gated, bf16, peaks of 1e12; network 1e8 B/s of which 0.8 is reached.
-    # Prefill, B = 1: 26.24 ns for a prompt of 10 (test_verify_by_hand). 1/26.24 ns is its rating.
-    #   Cache of a prompt: 2 layers · 10 · 16 B = 320 B; 320/0.8e8 = 4,000 ns. Part 4,026.24 ns, no wait.
+    # Prefill, B = 1: 28.544 ns for a prompt of 10 (test_verify_by_hand). 1/28.544 ns is its rating.
+    #   Cache of a prompt: 2 layers · 10 · 16 B = 320 B; 320/0.8e8 = 4,000 ns. Part 4,028.544 ns, no wait.
     #   Memory: 2 prompts: 640 B; weights 2,384; activations 10·2·(6·8 + 2·16) = 1,600.
-    # Decode, Q = B = 4, X = 10 + 20/2 = 20. A layer: projections 2·4·192 = 1,536; attention 2·4·4·4·20 = 2,560;
-    #   feed-forward 2·4·384 = 3,072: 7,168 ps, TPOT 14.336 ns. Rating 4/(20·14.336 ns).
-    #   Its share of the prefill engine is busy half the time: wait (1/2)/10·0.5·20·14.336 = 7.168 ns.
-    #   Part 7.168 + 4,000 + 14.336 ns. Memory: (4 + ⌈4/20⌉ + 1)·(10 + 20)·2·16 = 5,760 B; activations 4·2·80 = 640.
+    # Decode, Q = B = 4, X = 10 + 20/2 = 20. A layer: projections 2·4·192 + 384 = 1,920; attention 2·4·4·4·20 = 2,560;
+    #   feed-forward 2·4·384 + 768 = 3,840: 8,320 ps, TPOT 16.64 ns. Rating 4/(20·16.64 ns).
+    #   Its share of the prefill engine is busy half the time: wait (1/2)/10·0.5·20·16.64 = 8.32 ns.
+    #   Part 8.32 + 4,000 + 16.64 ns. Memory: (4 + ⌈4/20⌉ + 1)·(10 + 20)·2·16 = 5,760 B; activations 4·2·80 = 640.
     scene = scenario(DENSE, CHAT, modes="disaggregated", hardware={"price_per_hour": 3.0})
     prefill = engine("prefill", token_budget=10, **ONE)
     decode = engine("decode", 4, utilization=0.5, **ONE | {"batch": 4, "in_flight": 4}, token_budget=4)
-    made, taken = 1 / 26.24e-9, 4 / (20 * 14.336e-9)
+    made, taken = 1 / 28.544e-9, 4 / (20 * 16.64e-9)
 
     def memory(kv_cache: int, activations: int) -> Memory:
         total = 2384 + kv_cache + activations
@@ -90,9 +90,9 @@ def test_a_pair_by_hand() -> None:
     prefill = prefill.model_copy(
         update={
             "requests_per_s": made,
-            "ttft_s": 4026.24e-9,
+            "ttft_s": 4028.544e-9,
             "transfer_s": 4e-6,
-            "request_latency_s": 4026.24e-9,
+            "request_latency_s": 4028.544e-9,
             "memory_bytes_per_gpu": memory(640, 1600),
             "cost_per_hour": 3.0,
         }
@@ -100,11 +100,11 @@ def test_a_pair_by_hand() -> None:
     decode = decode.model_copy(
         update={
             "requests_per_s": taken,
-            "ttft_s": 4021.504e-9,
-            "wait_s": 7.168e-9,
+            "ttft_s": 4024.96e-9,
+            "wait_s": 8.32e-9,
             "transfer_s": 4e-6,
-            "tpot_s": 14.336e-9,
-            "request_latency_s": 4021.504e-9 + 19 * 14.336e-9,
+            "tpot_s": 16.64e-9,
+            "request_latency_s": 4024.96e-9 + 19 * 16.64e-9,
             "memory_bytes_per_gpu": memory(5760, 640),
             "cost_per_hour": 3.0,
         }
@@ -138,9 +138,9 @@ def test_a_pair_by_hand() -> None:
         idle=(Idle(accelerator="inline", gpus=6),),
         predictions=DeploymentPredictions(
             requests_per_s=taken,
-            ttft_s=8047.744e-9,
-            tpot_s=14.336e-9,
-            request_latency_s=8047.744e-9 + 19 * 14.336e-9,
+            ttft_s=8053.504e-9,
+            tpot_s=16.64e-9,
+            request_latency_s=8053.504e-9 + 19 * 16.64e-9,
             output_tokens_per_s=taken * 20,
             input_tokens_per_s=taken * 10,
             requests_per_s_per_gpu=taken / 2,
@@ -175,65 +175,67 @@ def test_links_of_a_transfer() -> None:
 
 
 def test_a_prefill_engine_in_an_open_loop() -> None:
-    # Busy half the time: rating 0.5/26.24 ns. Mean wait 26.24/2 ns; p95: 0.5·exp(−0.5·t/13.12) = 0.05.
+    # Busy half the time: rating 0.5/28.544 ns. Mean wait 28.544/2 ns; p95: 0.5·exp(−0.5·t/14.272) = 0.05.
     # Nothing is decoded, so nothing moves: memory holds the one prompt, 320 B.
     scene = scenario(DENSE, {"request_rate": "max", "input_tokens": 10, "output_tokens": 1})
     plan = pool_plan(scene, engine("prefill", utilization=0.5, token_budget=10, **ONE))
     assert not failing(plan)
     found = plan.engines[0]
-    alone = 26.24e-9
-    assert found.requests_per_s == pytest.approx(0.5 / 26.24e-9)
-    assert found.ttft_quantiles_s["mean"] == pytest.approx(alone + 13.12e-9, rel=1e-12)
-    assert found.ttft_s == found.ttft_quantiles_s["p95"] == pytest.approx(alone + 26.24e-9 * math.log(10), rel=1e-12)
-    assert found.wait_s == pytest.approx(26.24e-9 * math.log(10))
+    alone = 28.544e-9
+    assert found.requests_per_s == pytest.approx(0.5 / 28.544e-9)
+    assert found.ttft_quantiles_s["mean"] == pytest.approx(alone + 14.272e-9, rel=1e-12)
+    assert found.ttft_s == found.ttft_quantiles_s["p95"] == pytest.approx(alone + 28.544e-9 * math.log(10), rel=1e-12)
+    assert found.wait_s == pytest.approx(28.544e-9 * math.log(10))
     assert found.transfer_s == 0.0
     assert found.memory_bytes_per_gpu is not None and found.memory_bytes_per_gpu.kv_cache == 320
     assert plan.predictions is not None
-    assert plan.predictions.tokens_per_s_per_gpu == pytest.approx(5 / 26.24e-9)
+    assert plan.predictions.tokens_per_s_per_gpu == pytest.approx(5 / 28.544e-9)
 
 
 def test_a_prefill_engine_under_bursts() -> None:
-    # c_a² = 4: a mean queue of 4/2·26.24 ns, and 26.24·(4 − 1)/3 ns more at the mean;
-    # p95: 0.5·exp(−0.5·t/52.48) = 0.05.
+    # c_a² = 4: a mean queue of 4/2·28.544 ns, and 28.544·(4 − 1)/3 ns more at the mean;
+    # p95: 0.5·exp(−0.5·t/57.088) = 0.05.
     work = {"request_rate": "max", "burstiness": 0.25, "input_tokens": 10, "output_tokens": 1}
     plan = pool_plan(scenario(DENSE, work), engine("prefill", utilization=0.5, token_budget=10, **ONE))
     assert not failing(plan)
     found = plan.engines[0].ttft_quantiles_s
-    assert found["mean"] == pytest.approx(4 * 26.24e-9, rel=1e-12)
-    assert found["p95"] == pytest.approx(26.24e-9 * (1 + 4 * math.log(10)), rel=1e-12)
+    assert found["mean"] == pytest.approx(4 * 28.544e-9, rel=1e-12)
+    assert found["p95"] == pytest.approx(28.544e-9 * (1 + 4 * math.log(10)), rel=1e-12)
 
 
 def test_an_aggregated_engine_in_an_open_loop() -> None:
     # Q = B = 2, I 10, O 5, U 32: a prompt fits a pass, J = ⌊30/10⌋ = 3. X = 12.5.
-    # mixed: P = 4, T = 6, pairs 20: (2,304 + 640 + 800 + 4,608)·2 = 16.704 ns, the period and V.
-    # full: T = 12, pairs 50: (4,608 + 1,600 + 800 + 9,216)·2 = 32.448 ns. decode: (768 + 800 + 1,536)·2 = 6.208 ns.
-    # others: T = 4, pairs 10: (1,536 + 320 + 800 + 3,072)·2 = 11.456 ns.
-    # s = 32.448 − 6.208 + 6.208/3; ρ = 2/(5·16.704)·s = 0.6779.
+    # full: T = 12, pairs 50: (4,608 + 384 + 1,600 + 800 + 9,216 + 768)·2 = 34.752 ns.
+    # decode: (768 + 384 + 800 + 1,536 + 768)·2 = 8.512 ns.
+    # mixed: 2/5 of the iterations carry a prompt: 0.6·8.512 + 0.4·34.752 = 19.008 ns, the period and V.
+    # others: 1/5: 0.8·8.512 + 0.2·34.752 = 13.76 ns.
+    # s = 34.752 − 8.512 + 8.512/3; ρ = 2/(5·19.008)·s = 0.6119.
     # Memory: Q⁺ = 8 sequences of 15 tokens: 8·15·2·16 = 3,840 B.
     work = {"request_rate": "max", "input_tokens": 10, "output_tokens": 5}
     scene = scenario(DENSE, work, modes="aggregated", requirements={"ttft_at": "mean"})
     plan = pool_plan(scene, engine("aggregated", 2, **ONE | {"batch": 2, "in_flight": 2}, token_budget=32))
     assert not failing(plan)
     found = plan.engines[0]
-    service = 32.448 - 6.208 + 6.208 / 3
-    busy = 2 / (5 * 16.704) * service
-    wait = busy / (1 - busy) / 2 * service + 16.704 / 2
-    assert found.requests_per_s == pytest.approx(2 / (5 * 16.704e-9), rel=1e-12)
+    service = 34.752 - 8.512 + 8.512 / 3
+    busy = 2 / (5 * 19.008) * service
+    wait = busy / (1 - busy) / 2 * service + 19.008 / 2
+    assert found.requests_per_s == pytest.approx(2 / (5 * 19.008e-9), rel=1e-12)
     assert found.utilization == pytest.approx(busy, rel=1e-12)
     assert found.wait_s == pytest.approx(wait * 1e-9, rel=1e-12)
-    assert found.ttft_s == pytest.approx((32.448 + wait) * 1e-9, rel=1e-12)
-    assert found.tpot_s == pytest.approx(11.456e-9, rel=1e-12)
+    assert found.ttft_s == pytest.approx((34.752 + wait) * 1e-9, rel=1e-12)
+    assert found.tpot_s == pytest.approx(13.76e-9, rel=1e-12)
     assert found.memory_bytes_per_gpu is not None and found.memory_bytes_per_gpu.kv_cache == 3840
 
 
 def test_a_chunked_prompt_is_served_in_full_passes() -> None:
     # U = 7 leaves 5 tokens beside 2 sequences: a prompt of 10 takes two passes, each serving for a full pass:
     # T = 7; prompt attention 2·4·4·25 = 800 (prefix 2.5 tokens); decode attention 2·4·4·2·15 = 960, X = 10 + 10/2.
+    # Weights are read once a pass: 384 and 768 B a layer.
     work = {"request_rate": "max", "input_tokens": 10, "output_tokens": 10}
     scene = scenario(DENSE, work, modes="aggregated")
     entry = engine("aggregated", 2, **ONE | {"batch": 2, "in_flight": 2}, token_budget=7)
     found = pool_plan(scene, entry).engines[0]
-    service = 2 * (2 * 7 * 192 + 800 + 960 + 2 * 7 * 384) * 2e-12
+    service = 2 * (2 * 7 * 192 + 384 + 800 + 960 + 2 * 7 * 384 + 768) * 2e-12
     assert found.utilization == pytest.approx(found.requests_per_s * service, rel=1e-12)
 
 

@@ -71,8 +71,9 @@ CLOSED: dict[str, tuple[Plant, set[str]]] = {
     "micro-batches miscounted": (with_strategy(PREFILL, micro_batches=2), {"load.micro_batches"}),
     "too many in flight": (with_strategy(DECODE, in_flight=9), {"load.in_flight"}),
     "too small a batch": (
-        with_strategy(AGGREGATED, batch=1),
+        with_strategy(AGGREGATED, batch=1),  # fewer sequences hit fewer experts, a prompt adds more: the wait too
         {
+            "engine.wait_s",
             "load.batch",
             "memory.kv_cache",
             "memory.total",

@@ -39,7 +39,7 @@ def pair(model: dict[str, Any] | None = None, **hardware: Any) -> DeploymentPlan
     """Prompts on fast, then slow; answers on slow, then fast; one layer on the first, two on the second card."""
     scene = scenario(
         DENSE | {"layers": 3, "vocabulary": 64} | (model or {}),
-        {"concurrency": 2, "input_tokens": 10, "output_tokens": 20},
+        {"concurrency": 2, "input_tokens": 10, "output_tokens": 20, "requests_per_client": 10},
         modes="disaggregated",
         hardware={"inventory": STOCKS} | hardware,
         reserves=NO_RESERVES | {"single_gpu": 50, "multi_gpu": 100},
@@ -58,18 +58,20 @@ def test_two_unlike_cards_by_hand() -> None:
     plan = pair()
     assert not failing(plan)
     prefill, decode = plan.engines
-    # Prompts of 10: a layer takes 3,840 + 1,600 + 7,680 = 13.12 ns on the fast card, by its flops twice as long on the
-    #   slow one: 26.24. Stage 0: a layer, and 10·8·2 = 160 B to the other card, 3,200 + 2,000: 5,213.12 ns.
-    #   Stage 1: two layers and the head, 2·8·64 = 1,024 flops (2.048 ns) or 1,024 B (4.096 ns): 56.576 ns.
-    assert prefill.requests_per_s == pytest.approx(1 / 5213.12e-9, rel=1e-12)
+    # Prompts of 10: a layer takes 4,224 + 1,600 + 8,448 = 14.272 ns on the fast card. On the slow one its flops take
+    #   twice, its bytes four times as long: 7,680 + 1,536 + 3,200 + 15,360 + 3,072 = 30.848 ns.
+    #   Stage 0: a layer, and 10·8·2 = 160 B to the other card, 3,200 + 2,000: 5,214.272 ns.
+    #   Stage 1: two layers and the head, 2·8·64 = 1,024 flops (2.048 ns) and 1,024 B (4.096 ns): 67.84 ns.
+    assert prefill.requests_per_s == pytest.approx(1 / 5214.272e-9, rel=1e-12)
     #   Cache of a prompt: 160 B a layer; fast 160/0.8e8 = 2,000 + 2,000 ns, slow 320/0.4e8 = 8,000 + 1,000 ns.
     assert prefill.transfer_s == pytest.approx(9e-6, rel=1e-12)
-    assert prefill.ttft_s == pytest.approx(2 * 5213.12e-9 + 9e-6, rel=1e-12)
-    # Answers, Q = 2 in two micro-batches of 1, X = 20. A layer on the slow card is bound by its memory: projections
-    #   384 B, 1,536 ps; attention 20·16 = 320 B, 1,280 ps; feed-forward 768 B, 3,072 ps: 5.888 ns. On the fast card
-    #   384 + 640 + 768 ps = 1.792 ns. Stage 0: 5.888 + 16 B/5e7 + 2 µs = 2,325.888 ns.
-    #   Stage 1: 2·1.792 + 1.024 (head) = 4.608 ns. TPOT = max(2,330.496, 2·2,325.888) = 4,651.776 ns.
-    tpot = 4651.776e-9
+    assert prefill.ttft_s == pytest.approx(2 * 5214.272e-9 + 9e-6, rel=1e-12)
+    # Answers, Q = 2 in two micro-batches of 1, X = 20. A layer on the slow card: projections 384 flops and 384 B,
+    #   768 + 1,536 ps; attention 640 flops or 20·16 = 320 B, 1,280 ps either way; feed-forward 768 flops and 768 B,
+    #   1,536 + 3,072 ps: 8.192 ns. On the fast card 768 + 640 + 1,536 ps = 2.944 ns.
+    #   Stage 0: 8.192 + 16 B/5e7 + 2 µs = 2,328.192 ns. Stage 1: 2·2.944 + 1,024 flops and 1,024 B (head) = 7.936 ns.
+    #   TPOT = max(2,336.128, 2·2,328.192) = 4,656.384 ns.
+    tpot = 4656.384e-9
     assert decode.tpot_s == pytest.approx(tpot, rel=1e-12)
     assert decode.requests_per_s == pytest.approx(2 / (20 * tpot), rel=1e-12)
     #   Into it: slow 160/0.4e8 = 4,000 + 1,000 ns, fast 320/0.8e8 = 4,000 + 2,000 ns. Wait (1/2)/10·0.5·20·TPOT.
@@ -77,7 +79,7 @@ def test_two_unlike_cards_by_hand() -> None:
     assert decode.wait_s == pytest.approx(tpot / 2, rel=1e-12)
     assert decode.ttft_s == pytest.approx(6e-6 + 1.5 * tpot, rel=1e-12)
     assert plan.predictions is not None
-    assert plan.predictions.ttft_s == pytest.approx(15e-6 + 2 * 5213.12e-9 + 1.5 * tpot, rel=1e-12)
+    assert plan.predictions.ttft_s == pytest.approx(15e-6 + 2 * 5214.272e-9 + 1.5 * tpot, rel=1e-12)
     assert prefill.cost_per_hour == decode.cost_per_hour == 4.0
     assert plan.predictions.cost_per_hour == 8.0
     assert (plan.gpus_used, plan.gpus_idle) == (4, 8)
@@ -108,10 +110,10 @@ def test_memory_of_two_unlike_cards_by_hand() -> None:
 def test_a_stated_link_between_pools_joins_the_cards_too() -> None:
     # Its latency counts, and its bandwidth where that is less than both networks'.
     slow = pair(pool_link={"bandwidth": 2e7, "latency": 5e-6}).engines[0]
-    assert slow.requests_per_s == pytest.approx(1 / (13.12e-9 + 160 / 2e7 + 5e-6), rel=1e-12)
+    assert slow.requests_per_s == pytest.approx(1 / (14.272e-9 + 160 / 2e7 + 5e-6), rel=1e-12)
     assert slow.transfer_s == pytest.approx(320 / 1.6e7 + 5e-6, rel=1e-12)
     wide = pair(pool_link={"bandwidth": 1e12, "latency": 5e-6}).engines[0]
-    assert wide.requests_per_s == pytest.approx(1 / (13.12e-9 + 160 / 5e7 + 5e-6), rel=1e-12)
+    assert wide.requests_per_s == pytest.approx(1 / (14.272e-9 + 160 / 5e7 + 5e-6), rel=1e-12)
     assert wide.transfer_s == pytest.approx(320 / 0.4e8 + 5e-6, rel=1e-12)
 
 
@@ -144,13 +146,13 @@ def test_the_layers_of_a_part_take_what_they_take_in_an_engine_of_its_size() -> 
         modes="aggregated",
         hardware={"inventory": [{"accelerator": card, "gpus": 20} for card in cards]},
         precision={"weights": "fp8"},
-        latencies={"exchange": 1e-6, "all_reduce": 1e-6},
+        latencies={"exchange": 1e-6, "all_reduce": 1e-6, "send_token": 3e-7},
     )
     cut: dict[str, Any] = {"tensor": 2, "data": 2, "expert": 2, "expert_tensor": 2, "batch": 2, "token_budget": 64}
     deep = cut | {"pipeline": 3, "micro_batches": 2, "in_flight": 8, "layers_per_stage": (1, 1, 1)}
     plan = pool_plan(scene, engine("aggregated", 8, parts={"fast": 2, "slow": 1}, **deep))
     program = Program(*read_kind(plan, plan.engines[0]).deployments)
-    load = program.mixed_pass()
+    load = program.iteration()
     flat = cut | {"micro_batches": 1, "in_flight": 8}
     alone = [
         engine("aggregated", 8, card="fast", **flat | {"pipeline": 2, "layers_per_stage": (1, 2)}),
@@ -161,9 +163,10 @@ def test_the_layers_of_a_part_take_what_they_take_in_an_engine_of_its_size() -> 
     whole = Forward(read_kind(plan, engine("aggregated", 8, card="fast", **deep)).deployment)
     assert whole.layers(load) != program.forward.legs[0].layers(load)  # twelve GPUs fill more than a node
     # A send on the first card goes over one of the nine links of its mesh, the one between the cards over the network.
-    size = program.forward.legs[0].tokens(load) * 8 * 2
-    assert program.forward.legs[0].links.send(size / 16, 0) == pytest.approx(size / 1e9 + 1e-6)
-    assert program.forward.legs[0].links.send(size / 16, 1) == pytest.approx(size / 5e7 + 2e-6)
+    # Ten tokens: 10·8·2 = 160 B, and 0.3 µs each.
+    send = program.forward.legs[0].links.send
+    assert send(10, 0) == pytest.approx(160 / 1e9 + 1e-6 + 3e-6, rel=1e-12)
+    assert send(10, 1) == pytest.approx(160 / 5e7 + 2e-6 + 3e-6, rel=1e-12)
 
 
 def figures(entry: PoolEngine) -> dict[str, Any]:

@@ -34,7 +34,7 @@ CARD: dict[str, Any] = {
 }
 PEAK: dict[str, Any] = dict.fromkeys(
     ("mfu", "bandwidth", "expert_mfu", "expert_bandwidth", "attention_mfu", "kv_bandwidth", "link"), 1.0
-) | {"exchange_link": 1.0, "half_rows": 0, "half_width": 0}
+) | {"exchange_link": 1.0, "fp4": 1.0, "half_rows": 0, "expert_half_rows": 0, "half_width": 0}
 NO_RESERVES = dict.fromkeys(("activation_dense", "activation_experts", "single_gpu", "multi_gpu"), 0)
 DENSE: dict[str, Any] = {
     "layers": 2,
