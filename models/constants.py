@@ -64,6 +64,8 @@ class Latencies(Model):
 
     layer: Seconds = Field(default=7.4e-6, description="per layer, on a card whose `launches` is 1")
     expert_layer: Seconds = Field(default=39e-6, description="more, per layer with experts, likewise")
+    linear_layer: Seconds = Field(default=0.0, description="more, per layer of linear attention, likewise")
+    indexer: Seconds = Field(default=105e-6, description="more, per layer with an indexer of its own, likewise")
     block_matrix: Seconds = Field(default=11.6e-6, description="per dense matrix of a block-fp8 checkpoint")
     all_reduce: Seconds = Field(default=23e-6, description="per all-reduce over 4 ranks; grows as below")
     all_reduce_growth: float = Field(default=0.25, ge=0, le=2, description="exponent of (ranks / 4)")
@@ -108,6 +110,8 @@ WITH_TABLES: dict[str, Any] = {
     "layer": "2.5 us",
     "expert_layer": "5.5 us",
     "block_matrix": "7.8 us",
+    "linear_layer": "41 us",
+    "indexer": "107 us",
     "eager_layer": "61 us",
     "prompt_token": "6.3 us",
     "token_traffic": 2.5,

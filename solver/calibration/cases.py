@@ -16,6 +16,8 @@ from ...models.measurement import Setup
 
 BUDGETS = {"vllm": 8192, "sglang": 8192, "trtllm": 8192}
 """Tokens of a pass where a measurement does not state them: the engines' defaults on large cards."""
+BLOCKS = ("Qwen3", "Glm", "MiniMax", "Deepseek")
+"""Architectures whose publishers' own fp8 checkpoints have a scale for every block of 128 × 128 (their config.json)."""
 Constants = Mapping[str, Mapping[str, Any]]
 """Group (`efficiency`, `latencies`) -> constant -> value, as in a scenario."""
 
@@ -130,7 +132,8 @@ def precision_of(setup: Setup, model: dict[str, Any], card: dict[str, Any]) -> d
     if said.startswith(("bf16", "fp16")):
         return {"weights": "bf16", "kv_cache": narrow}
     if said.startswith(("fp8", "mxfp8")):
-        return {"weights": "fp8", "kv_cache": narrow}
+        block = {"block": 128} if str(model.get("architecture", "")).startswith(BLOCKS) else {}
+        return {"weights": "fp8", "kv_cache": narrow, **block}
     if said.startswith("int4"):
         return {"weights": "bf16", "experts": "int4", "kv_cache": narrow} if experts else {"weights": "int4"}
     if said.startswith(("nvfp4", "fp4")):

@@ -33,6 +33,8 @@ NAMES: tuple[Name, ...] = (
     ("efficiency", "link"),
     ("latencies", "layer"),
     ("latencies", "expert_layer"),
+    ("latencies", "linear_layer"),
+    ("latencies", "indexer"),
     ("latencies", "block_matrix"),
     ("latencies", "all_reduce"),
     ("latencies", "iteration"),

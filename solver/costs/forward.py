@@ -11,6 +11,7 @@ from ...models.transformer import LayerKind
 from . import links
 from .passes import Pass
 from .rows import Column, Rows
+from .setting import Setting
 from .source import OperatorTimes, Shapes
 
 
@@ -56,13 +57,13 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     s = rows.setting
     tokens = work.decoding + work.prompt / rows.context
     traffic = times.traffic(tokens * s.latencies.token_traffic * s.hidden * s.plain_bytes)
-    launch, eager = s.latencies.layer * s.launches, work.prompt_share * s.latencies.eager_layer
+    eager = work.prompt_share * s.latencies.eager_layer
     reduce = times.all_reduce(rows, tokens * s.hidden * s.plain_bytes, rows.tensor)
     exchange = links.context_exchange(rows, work.prompt)
     around: dict[LayerKind, Column] = {}
     for kind, count in s.attention.items():
         projections = times.matrices(rows, "weights", tokens, count.width / rows.tensor, rows.attention_shapes[kind])
-        around[kind] = projections + traffic + launch + eager + reduce + exchange
+        around[kind] = projections + traffic + _launches(s, kind) + eager + reduce + exchange
     cores = {
         mixer: times.prompt_attention(rows, work, mixer) + times.decode_attention(rows, work, mixer)
         for mixer in {kind.mixer for kind in s.kinds}
@@ -73,6 +74,12 @@ def layer_times(rows: Rows, work: Pass, times: OperatorTimes) -> LayerTimes:
     layers = np.array([around[kind.projects] + cores[kind.mixer] + block[kind.expert] for kind in s.kinds])
     pace = s.latencies.pace
     return LayerTimes(pace * layers, pace * head_times(rows, work.logits, times), tokens)
+
+
+def _launches(s: Setting, kind: LayerKind) -> float:
+    """Seconds that a layer's kernels take beside their work."""
+    more = s.latencies.linear_layer * kind.linear + s.latencies.indexer * kind.indexed
+    return (s.latencies.layer + more) * s.launches
 
 
 def _dense(rows: Rows, tokens: Column, times: OperatorTimes) -> Column:

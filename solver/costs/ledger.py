@@ -90,8 +90,9 @@ class _Noted(Roofline):
 
     def seconds(self) -> NDArray[np.float64]:
         """By kind."""
-        seconds, origins = zip(*self._notes, strict=True)
-        found: NDArray[np.float64] = np.bincount(origins, seconds, minlength=len(KINDS)).astype(np.float64)
+        found = np.zeros(len(KINDS))
+        for seconds, origin in self._notes:
+            found[origin] += seconds
         return found
 
 

@@ -191,7 +191,8 @@ class Forward:
         seconds += reduced + self.links.context(load.prompt)
         traffic = rows * self.latencies.token_traffic * shapes.hidden * shapes.activation_bytes
         seconds += traffic / (self.memory_rate * self.efficiency.bandwidth)
-        seconds += self.latencies.layer * self.launches + load.prompt_share * self.latencies.eager_layer
+        own = self.latencies.linear_layer if layer.linear else self.latencies.indexer if layer.indexer else 0.0
+        seconds += (self.latencies.layer + own) * self.launches + load.prompt_share * self.latencies.eager_layer
         if not layer.expert:
             return seconds + self._dense(rows) + reduced
         seconds += self._router(rows) + self._shared(rows) + self._routed(group_rows)
