@@ -1,4 +1,4 @@
-"""Quantities and their limits in integers: what holds in floats holds in integers, and where a step decides, floats do."""
+"""Quantities and their limits in integers: what holds in floats holds in integers; within a step floats decide."""
 
 from __future__ import annotations
 
