@@ -59,8 +59,12 @@ class Efficiency(Model):
         return data
 
 
+BARE = ("all_reduce_growth", "exchange_growth", "token_traffic", "wait_steps", "pace")
+"""Constants among the latencies that are plain numbers, not times."""
+
+
 class Latencies(Model):
-    """Times that do not shrink with the work: launches, synchronisation, the host. `none` sets all to zero."""
+    """Times that do not shrink with the work: launches, synchronisation, the host. `none` leaves none of them."""
 
     layer: Seconds = Field(default=7.4e-6, description="per layer, on a card whose `launches` is 1")
     expert_layer: Seconds = Field(default=39e-6, description="more, per layer with experts, likewise")
@@ -101,8 +105,7 @@ class Latencies(Model):
     def _none(cls, data: Any) -> Any:
         if data != "none":
             return data
-        bare = ("all_reduce_growth", "exchange_growth", "token_traffic", "wait_steps")
-        plain = {"pace": 1.0, **dict.fromkeys(bare, 0)}
+        plain = {**dict.fromkeys(BARE, 0), "pace": 1}  # it scales the roofline's own times too: 1 changes nothing
         return {name: plain.get(name, "0 s") for name in cls.model_fields}
 
 
@@ -130,8 +133,8 @@ class Reserves(Model):
 
 SOURCES: dict[str, tuple[Provenance, str]] = {
     "efficiency.half_rows": (
-        "measured",
-        "0: the fitted shares contain few rows; TPOT error on 820 published points 22 %, with 16 it is 43 %",
+        "assumed",
+        "0: the fitted shares already contain few rows; docs/costs.md",
     ),
     "efficiency.half_width": (
         "assumed",
@@ -151,18 +154,28 @@ SOURCES: dict[str, tuple[Provenance, str]] = {
         "DeepEP README, low-latency kernels, EP 8 to 256, bytes over the link removed",
     ),
     "latencies.exchange_growth": ("fitted", "DeepEP README, low-latency kernels, EP 8 to 256"),
+    "latencies.iteration": ("assumed", "the fit does not tell it apart from the times per layer; docs/costs.md"),
     "latencies.startup": (
         "assumed",
-        "between the fitted 15 ms (vLLM), 70 ms (TensorRT-LLM), 199 ms (SGLang)",
+        "without an engine: between the fitted 3.4 ms (vLLM), 14 ms (TensorRT-LLM), 138 ms (SGLang)",
     ),
+    "latencies.wait_steps": (
+        "assumed",
+        "without an engine: between the fitted 2.3 (vLLM), 4.1 (SGLang), 6.9 (TensorRT-LLM)",
+    ),
+    "latencies.sequence": (
+        "assumed",
+        "without an engine: between the fitted 1.6 us (vLLM), 5 us (SGLang), 11 us (TensorRT-LLM)",
+    ),
+    "latencies.pace": ("assumed", "1: what one engine build does on one card is for a calibration to find"),
     "reserves": ("measured", "llm-d-planner, vLLM 0.19 on H100"),
     "efficiency": (
         "fitted",
-        "832 published serving measurements, cross-validated by (model, GPU); docs/costs.md",
+        "846 published points of TPOT and TTFT, 395 of throughput, cross-validated by (model, GPU); docs/accuracy.md",
     ),
     "latencies": (
         "fitted",
-        "832 published serving measurements, cross-validated by (model, GPU); docs/costs.md",
+        "846 published points of TPOT and TTFT, 395 of throughput, cross-validated by (model, GPU); docs/accuracy.md",
     ),
 }
 """Where each default comes from; a group's entry speaks for the constants that have none of their own."""

@@ -140,6 +140,7 @@ def _written_out(card: Accelerator, leave_out: Set[str]) -> dict[str, Any]:
         "gpus_per_node": card.gpus_per_node,
         "node_link": _link(card.node_link),
         "network_link": _link(card.network_link),
+        "launches": card.launches if card.launches != 1 else None,
         "assumed": list(card.assumed),
         "sources": dict(card.sources),
     }

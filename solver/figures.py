@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ..models import Link, Scenario
-from ..models.constants import WITH_TABLES, Efficiency, Latencies, Provenance, Reserves, source_of
+from ..models.constants import BARE, WITH_TABLES, Efficiency, Latencies, Provenance, Reserves, source_of
 from ..models.engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from ..models.plan import Figure
 from ..models.silicon_folder import tables_name
 from ..models.units import show_bytes, show_seconds
 
-_CARD = ("memory", "memory_bandwidth", "compute.bf16", "compute.fp8", "compute.int8", "gpus_per_node")
+_RATES = ("compute.bf16", "compute.fp8", "compute.int8", "compute.fp4")
+_CARD = ("memory", "memory_bandwidth", *_RATES, "gpus_per_node", "launches")
 _GROUPS = ("efficiency", "latencies", "reserves")
 
 
@@ -68,7 +69,7 @@ def _origin(scenario: Scenario, name: str) -> tuple[Provenance, str]:
         return "assumed", source or "no published source"
     if source is None or source.startswith("knowledge"):
         return "stated", source or "the scenario"
-    return "datasheet", source
+    return ("fitted" if source.startswith("fitted") else "datasheet"), source
 
 
 def _constants(scenario: Scenario) -> list[Figure]:
@@ -79,7 +80,7 @@ def _constants(scenario: Scenario) -> list[Figure]:
         for name in type(constants).model_fields:
             value = getattr(constants, name)
             origin = source_of(group, name, scenario.operator_times.source)
-            if value != getattr(default, name):
+            if value != getattr(default, name) or _brought(scenario, group, name):
                 origin = _set_by(scenario, group, name)
             found.append(
                 Figure(
@@ -106,16 +107,23 @@ def _set_by(scenario: Scenario, group: str, name: str) -> tuple[Provenance, str]
         if (file := scenario.knowledge.get(f"{group}.{key}")) is not None:
             return "stated", f"knowledge: {file}"
     engine = scenario.engine
-    brought = engine is not None and group == "latencies" and name in ENGINE_CONSTANTS
-    if engine is not None and brought and getattr(scenario.latencies, name) == getattr(engine, name):
+    if engine is not None and _brought(scenario, group, name):
         return "fitted", f"{engine.name}: {engine.sources.get(name, 'its profile')}"
     return "stated", "the scenario"
+
+
+def _brought(scenario: Scenario, group: str, name: str) -> bool:
+    """Whether a constant has the value that the engine brings."""
+    engine = scenario.engine
+    if engine is None or group != "latencies" or name not in ENGINE_CONSTANTS:
+        return False
+    return bool(getattr(scenario.latencies, name) == getattr(engine, name))
 
 
 def _constant(group: str, name: str, value: float) -> str:
     if group == "reserves":
         return show_bytes(value)
-    if group == "efficiency" or name.endswith("growth") or name == "token_traffic":
+    if group == "efficiency" or name in BARE:
         return f"{value:g}"
     return show_seconds(value)
 
@@ -140,6 +148,8 @@ def card_figure(scenario: Scenario, path: str) -> str | None:
         return f"{value / 1e12:g} TFLOPS"
     if path.endswith("latency"):
         return show_seconds(value)
+    if path == "launches":
+        return None if value == 1 else f"{value:g}"  # 1 is what the fitted times are of
     return str(value) if path == "gpus_per_node" else show_bytes(value) + ("/s" if "bandwidth" in path else "")
 
 

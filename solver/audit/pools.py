@@ -1,7 +1,8 @@
 """Audit of a deployment of pools: the plan's own engines and counts in the count model, against the scenario.
 
 The same engines, as many as stated, are dealt the load in the best way there is; what they then reach is what the plan
-is worth. Limits are compared afterwards, so that a plan that misses one is still priced.
+is worth. Best is first of all that every requirement is kept. Where no way of dealing does that, they are dealt without
+limits, which are compared afterwards, so that a plan that misses one is still priced.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def audit_pools(
     found = [*conditions, *unread(claimed), *too_short(claimed, scenario.workload), *_broken(asked, claimed, stocks[0])]
     found += [*another_model(claimed, scenario), *idle_measures(scenario, claimed, measures)]
     broken = any(one.severity == "error" and one.topic == "runs" for one in found)
-    plan = None if broken else _priced(asked, claimed, watch)
+    plan = (
+        None if broken else _priced(asked, claimed, watch, limits=True) or _priced(asked, claimed, watch, limits=False)
+    )
     if plan is None and not broken:
         found.append(_no_load())
     distance = None
@@ -153,9 +156,10 @@ def _broken(scenario: Scenario, claimed: Claimed, stock: Stock) -> Iterator[Audi
         )  # fmt: skip
 
 
-def _priced(scenario: Scenario, claimed: Claimed, watch: Watch) -> DeploymentPlan | None:
-    """The plan's engines with the load dealt best; None where no load of the grid fits them."""
-    market = Market.of(_pinned(scenario, claimed), watch, lambda _: None)
+def _priced(scenario: Scenario, claimed: Claimed, watch: Watch, *, limits: bool) -> DeploymentPlan | None:
+    """The plan's engines with the load dealt best; None where no load of the grid fits them, and the `limits`."""
+    pinned = _pinned(scenario, claimed)
+    market = Market.of(pinned if limits else _without_limits(pinned), watch, lambda _: None)
     engines = market.source.engines
     if not len(engines):
         return None
@@ -189,22 +193,29 @@ def _kind(market: Market, index: int, claimed: Claimed) -> int | None:
 
 
 def _pinned(scenario: Scenario, claimed: Claimed) -> Scenario:
-    """Only the plan's degrees, without limits on what is reached; every identity is told from every other."""
+    """Only the plan's degrees; every identity is told from every other."""
     roles: dict[str, list[ClaimedEngine]] = {}
     for one in claimed.engines:
         roles.setdefault(one.role, []).append(one)
     rules = []
     for role, engines in roles.items():
+        if role == "decode":  # what decode engines keep holds for aggregated ones too (Rule.holds_for)
+            engines = [*engines, *roles.get("aggregated", ())]
         bounds = {name: Bound(any_of=tuple(sorted({getattr(e.strategy, name) for e in engines}))) for name in DEGREES}
         rules.append(Rule(id=f"as-stated-{role}", statement="the plan's own degrees", roles=(role,), **bounds))
-    work = scenario.workload
     update: dict[str, object] = {
-        "requirements": Requirements(ttft_at=scenario.requirements.ttft_at),
         "rules": (*scenario.rules, *rules),
         "distinct_strategies": _MANY,
         "modes": _modes(set(roles)),
         "strategy": scenario.strategy.model_copy(update=dict.fromkeys(DEGREES)),
     }
+    return scenario.model_copy(update=update)
+
+
+def _without_limits(scenario: Scenario) -> Scenario:
+    """Any rate and any times will do."""
+    work = scenario.workload
+    update: dict[str, object] = {"requirements": Requirements(ttft_at=scenario.requirements.ttft_at)}
     if work.open_loop:
         update["workload"] = work.model_copy(update={"request_rate": "max"})
     return scenario.model_copy(update=update)

@@ -87,9 +87,8 @@ def _nodes(profile: EngineProfile, node: int) -> Iterator[Condition]:
 
 
 def _even(v: Variables, node: int) -> None:
-    inside = engine_inside_node(v, node, "engine_inside_even_nodes")
-    nodes = v.model.new_int_var(1, max(1, v.largest // node), "engine_even_nodes")
-    v.model.add(v.engine_gpus == node * nodes).only_enforce_if(~inside)
+    """No variable of its own: one that is free where an engine is inside a node would multiply the strategies."""
+    restrict(v, v.engine_gpus, [*range(1, node + 1), *range(2 * node, v.largest + 1, node)])
 
 
 def _inside_unless_one(v: Variables, node: int) -> None:

@@ -34,7 +34,7 @@ def bench_command(scenario: Scenario, url: str, share: float, rate: float) -> li
     else:
         clients = max(1, round(work.sequences * share))
         command += ["--max-concurrency", str(clients)]
-        prompts = clients * (round(work.requests_per_client) if work.concurrency else 1)
+        prompts = round(clients * (work.requests_per_client if work.concurrency else 1))
     return [*command, "--num-prompts", str(prompts)]
 
 

@@ -79,7 +79,8 @@ def figures(card: Accelerator) -> set[str]:
     """Dotted names of every figure that an accelerator states."""
     rates = {f"compute.{number}" for number in card.compute.model_dump(exclude_none=True)}
     links = {f"{link}.{figure}" for link in ("node_link", "network_link") for figure in ("bandwidth", "latency")}
-    return {"memory", "memory_bandwidth", "gpus_per_node"} | rates | links
+    fitted = {"launches"} & card.model_fields_set  # unstated it is 1, what the fitted times are of
+    return {"memory", "memory_bandwidth", "gpus_per_node"} | rates | links | fitted
 
 
 @pytest.mark.parametrize("name", catalog.ids("accelerators"))

@@ -124,17 +124,36 @@ def test_bytes_of_a_precision(precision: dict[str, str], sizes: tuple[float, ...
     assert (p.weight_bytes, p.expert_bytes, p.activation_bytes, p.kv_bytes) == sizes
 
 
-def test_the_format_a_card_computes_in() -> None:
-    card = Accelerator.model_validate({**CARD, "compute": {"bf16": 1, "fp8": 2, "fp4": 4}})
-    for weights, experts, expected in (
-        ("fp8", None, ("fp8", "fp8")),
-        ("fp8", "mxfp4", ("fp8", "bf16")),
-        ("int8", "fp8", ("bf16", "fp8")),
-        ("nvfp4", "fp4", ("bf16", "bf16")),
-        ("fp32", "fp16", ("bf16", "bf16")),
-    ):
-        p = Precision(weights=weights, experts=experts)  # type: ignore[arg-type]
-        assert (p.compute_format("weights", card), p.compute_format("experts", card)) == expected
+ALL_UNITS = {"bf16": 1, "fp8": 2, "int8": 2, "fp4": 4}
+
+
+@pytest.mark.parametrize(
+    ("held", "lacking", "expected"),
+    [
+        ("fp8", (), "fp8"),
+        ("fp8", ("fp8",), "bf16"),
+        ("int8", (), "int8"),
+        ("int8", ("int8",), "bf16"),
+        # A 4-bit unit multiplies nvfp4; mxfp4 meets 8-bit activations, which takes both units.
+        ("nvfp4", (), "fp4"),
+        ("nvfp4", ("fp4",), "bf16"),
+        ("mxfp4", (), "fp8"),
+        ("mxfp4", ("fp4",), "bf16"),
+        ("mxfp4", ("fp8",), "bf16"),
+        # Formats without scales are storage alone, and what is wider than 16 bit gains nothing.
+        ("fp4", (), "bf16"),
+        ("int4", (), "bf16"),
+        ("fp16", (), "bf16"),
+        ("fp32", (), "bf16"),
+    ],
+)
+def test_the_format_a_card_computes_in(held: Any, lacking: tuple[str, ...], expected: str) -> None:
+    units = {unit: rate for unit, rate in ALL_UNITS.items() if unit not in lacking}
+    card = Accelerator.model_validate({**CARD, "compute": units})
+    assert Precision(weights=held).compute_format("weights", card) == expected
+    assert Precision(weights=held).compute_format("experts", card) == expected  # as the weights, unless stated
+    apart = Precision(weights="bf16", experts=held)
+    assert (apart.compute_format("weights", card), apart.compute_format("experts", card)) == ("bf16", expected)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +246,9 @@ def test_bad_efficiencies(bad: dict[str, float]) -> None:
 
 
 def test_latencies_none_is_all_zero() -> None:
-    assert set(Latencies.model_validate("none").model_dump().values()) == {0}
+    found = Latencies.model_validate("none").model_dump()
+    assert found.pop("pace") == 1  # a factor of the roofline's times, not a time
+    assert set(found.values()) == {0}
     with pytest.raises(ValidationError):
         Latencies.model_validate("nothing")
 

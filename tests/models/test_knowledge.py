@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from shardwise.models import InputError, Plan, Scenario
+from shardwise.models.constants import Efficiency, Latencies, Reserves, source_of
 from shardwise.models.knowledge import load_knowledge
 from shardwise.models.strategy import DEGREES
 from shardwise.solver import solve
@@ -85,21 +86,21 @@ PRECEDENCE: dict[str, tuple[str, dict[str, Any], dict[str, Any], Callable[[Scena
         {"efficiency": {"overlap": 0.1}},
         {"efficiency": {"link": 0.6}},
         lambda scene: scene.efficiency.link,
-        (0.48, 0.5, 0.6),
+        (Efficiency().link, 0.5, 0.6),
     ),
     "latencies.startup": (
         "latencies: {startup: 1 ms}",
         {},
         {"latencies": {"startup": "2 ms"}},
         lambda scene: scene.latencies.startup,
-        (0.07, 0.001, 0.002),
+        (Latencies().startup, 0.001, 0.002),
     ),
     "reserves.single_gpu": (
         "reserves: {single_gpu: 1 GB}",
         {},
         {"reserves": {"single_gpu": "2 GB"}},
         lambda scene: scene.reserves.single_gpu,
-        (0.27 * 2**30, 1e9, 2e9),
+        (Reserves().single_gpu, 1e9, 2e9),
     ),
 }
 
@@ -175,7 +176,7 @@ def test_constants_say_which_file_they_are_from(load: Load) -> None:
     for name in ("efficiency.link", "latencies.startup", "reserves.single_gpu"):
         assert sources[name] == "knowledge: k0.yaml"
     assert sources["efficiency.overlap"] == "the scenario"
-    assert "832 published" in sources["latencies.layer"]
+    assert sources["latencies.layer"] == source_of("latencies", "layer")[1]
 
 
 @pytest.mark.parametrize(

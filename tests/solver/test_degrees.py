@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from shardwise.models import Scenario
 from shardwise.solver.degrees import legal_strategies
@@ -25,6 +26,14 @@ def test_enumeration_worked_out_by_hand() -> None:
     scene = builders.scenario(workload=builders.CHAT, gpus=4)
     cuts = [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (4, 1)]
     assert enumerated(scene) == [(t, 1, 1, p, 1, 1) for t, p in cuts]
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
+def test_no_strategy_is_found_twice(engine: str) -> None:
+    """Variables that a condition brings of its own are settled by the degrees, or they would multiply them."""
+    for model in (builders.DENSE, builders.EXPERTS):
+        found = enumerated(builders.scenario(model, builders.CHAT, gpus=32, node=4, engine=engine))
+        assert sorted(set(found)) == found and any(row[0] * row[1] * row[2] * row[3] > 4 for row in found)
 
 
 def test_engines_fit_the_partial_node() -> None:

@@ -96,8 +96,10 @@ def test_a_plan_of_our_own_and_its_scripts(desk: Path) -> None:
     assert shardwise("solve", LLAMA, "--save", "plans", "--launch", "vllm", cwd=desk).code == 0
     for name in ("plans/plan.json", "plans/launch"):
         result = audit(desk, name, "--json")
-        ids = [one.id for one in Audit.model_validate_json(result.out).findings]
-        assert result.code == 0 and ids == ["optimum.reached"], result.out
+        found = Audit.model_validate_json(result.out)
+        ids = {one.id for one in found.findings if one.topic != "hardware"}  # use of the machine is noted, not blamed
+        assert result.code == 0 and ids == {"optimum.reached"}, result.out
+        assert {one.severity for one in found.findings} == {"note"}
     made = inside("launch", "plans/plan.json", "--engine", "dynamo", "--save", "k8s", cwd=desk)
     assert (made.code, json.loads(made.out)["files"]) == (0, ["deployment.yaml", "bench.sh", "README.md"])
     assert audit(desk, "k8s/deployment.yaml").code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shardwise.models import Scenario
@@ -17,12 +18,12 @@ from ...builders import CHAT, DENSE, EXPERTS, models, scenario, workloads
 def greedy(draw: st.DrawFn) -> Scenario:
     """Requirements around what is possible, on both sides."""
     asked: dict[str, Any] = {
-        "ttft": draw(st.sampled_from([0.001, 0.07, 0.072, 0.3])),
+        "ttft": draw(st.sampled_from([0.001, 0.0152, 0.016, 0.3])),
         "throughput_per_gpu": {"tokens": draw(st.sampled_from([10, 1e3, 1e4, 1e5]))},
     }
     workload = draw(workloads())
     if workload["output_tokens"] > 1:
-        asked["tpot"] = draw(st.sampled_from([1e-5, 5e-4, 6e-4, 0.1]))
+        asked["tpot"] = draw(st.sampled_from([1e-5, 6e-5, 1e-4, 0.1]))
     pins = draw(st.sampled_from([{}, {"engines": {"min": 3}}, {"pipeline": 2, "engines": 2}, {"tensor": [4]}]))
     card = {"memory": draw(st.sampled_from([1e4, 1e5, 1e9])), "compute": draw(st.sampled_from([1e9, 1e12]))}
     return scenario(
@@ -69,8 +70,29 @@ def test_weights_beyond_all_cards() -> None:
     assert contradictions(scenario(DENSE, gpus=4, card={"memory": 1e5})) == ()
 
 
-def test_launches_alone() -> None:
-    # 4 layers of 8 µs and 0.5 ms of the host: 532 µs.
-    [one] = contradictions(scenario(DENSE, CHAT, requirements={"tpot": 5.31e-4}))
-    assert one.ids == ("requirements.tpot",) and "532 µs" in one.because
-    assert contradictions(scenario(DENSE, CHAT, requirements={"tpot": 5.33e-4})) == ()
+@pytest.mark.parametrize(
+    ("model", "changes", "microseconds"),
+    [
+        (DENSE, {}, 4 * 8 + 500),
+        (EXPERTS, {}, 4 * (8 + 40) + 500),
+        (EXPERTS, {"card": {"launches": 0.5}}, 4 * (8 + 40) / 2 + 500),  # a card and a host that launch twice as fast
+        (EXPERTS, {"pace": 2}, 2 * 4 * (8 + 40) + 500),  # pace is of the layers, not of the host
+    ],
+)
+def test_launches_alone(model: dict[str, Any], changes: dict[str, Any], microseconds: float) -> None:
+    def found(limit: float) -> Any:
+        times = {"layer": 8e-6, "expert_layer": 40e-6, "iteration": 500e-6, "pace": changes.get("pace", 1)}
+        more = {key: value for key, value in changes.items() if key != "pace"}
+        return contradictions(scenario(model, CHAT, latencies=times, requirements={"tpot": limit * 1e-6}, **more))
+
+    [one] = found(microseconds - 1)
+    assert one.ids == ("requirements.tpot",) and f"{microseconds:g} µs" in one.because
+    assert found(microseconds + 1) == ()
+
+
+def test_start_up_and_launches() -> None:
+    # 15 ms to start, 4 layers of 8 + 97 µs for a prompt, 0.5 ms of the host: 15.92 ms.
+    times = {"startup": 15e-3, "layer": 8e-6, "eager_layer": 97e-6, "iteration": 500e-6}
+    [one] = contradictions(scenario(DENSE, CHAT, latencies=times, requirements={"ttft": 15.91e-3}))
+    assert one.ids == ("requirements.ttft",) and "920 µs" in one.because
+    assert contradictions(scenario(DENSE, CHAT, latencies=times, requirements={"ttft": 15.93e-3})) == ()

@@ -64,7 +64,10 @@ def small(name: str, engine: str) -> Plan:
             "experts": lambda: scenario(EXPERTS, CHAT, engine=engine, strategy={"expert": 4, "data": 4}),
             "sliced": lambda: scenario(EXPERTS, CHAT, engine=engine, strategy={"expert_tensor": 4, "tensor": 4}),
             "uneven": lambda: scenario(seven, CHAT, engine=engine, gpus=8, strategy={"pipeline": 4, "tensor": 2}),
-            "nodes": lambda: scenario(DENSE, CHAT, engine=engine, gpus=8, strategy={"pipeline": 2, "tensor": 4}),
+            # What a stage hands on costs nothing here, so that layers are dealt evenly.
+            "nodes": lambda: scenario(
+                DENSE, CHAT, engine=engine, gpus=8, strategy={"pipeline": 2, "tensor": 4}, latencies={"send_token": 0}
+            ),
         }[name]()
     )
 
@@ -255,6 +258,7 @@ def test_uneven_stages_are_stated() -> None:
 
 @each_engine
 def test_even_stages_are_left_to_the_engine(engine: str) -> None:
+    assert small("nodes", engine).engines[0].strategy.layers_per_stage == (2, 2)
     text = "".join(launch(small("nodes", engine), engine).files.values())
     assert "PARTITION" not in text and "pp_partition" not in text
 
@@ -288,10 +292,15 @@ def test_engines_on_one_node_see_their_own_gpus_and_ports() -> None:
 
 @each_engine
 def test_the_load_test_is_the_scenarios_load(engine: str) -> None:
-    bench = words_of(launch(small("four", engine), engine), "bench.sh")
-    for said in ("--max-concurrency 4", "--num-prompts 40", "--random-input-len 100", "--random-output-len 50"):
+    plan = small("four", engine)
+    bench = words_of(launch(plan, engine), "bench.sh")
+    prompts = round(4 * plan.scenario.workload.requests_per_client)  # of all clients together
+    for said in (
+        "--max-concurrency 4", f"--num-prompts {prompts}", "--random-input-len 100", "--random-output-len 50"
+    ):  # fmt: skip
         assert re.search(rf"{said}\b", bench)
-    assert "--request-rate 8 " in words_of(launch(shipped(SHIPPED[2], engine), engine), "bench.sh")
+    arriving = words_of(launch(shipped(SHIPPED[2], engine), engine), "bench.sh")  # pairs and aggregated engines apart
+    assert sum(map(float, re.findall(r"--request-rate (\S+)", arriving))) == pytest.approx(8, rel=1e-5)
 
 
 # Refusals
