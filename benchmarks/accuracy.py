@@ -12,11 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from shardwise.models import InputError
 from shardwise.models.measurement import Measurement, Setup
+from shardwise.models.operator_times import Source
 from shardwise.models.reading.measurements import read_measurements
 from shardwise.solver.calibration.compare import Comparison, compare
 from shardwise.solver.calibration.errors import Compared, Errors, ranking
@@ -140,12 +141,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("file", type=Path, help="measurements, a .csv with the columns of docs/calibration.md")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--plot", type=Path, help="also draw predicted against measured, a PNG (needs matplotlib)")
+    parser.add_argument(
+        "--operators", choices=get_args(Source), help="times of operators; absent: tables where they are"
+    )
     options = parser.parse_args(arguments)
     try:
         sound, doubtful, left_out = measured(options.file)
     except InputError as error:
         sys.exit(str(error))
-    scored, apart = compare(sound), compare(doubtful)
+    scored, apart = (compare(rows, operators=options.operators) for rows in (sound, doubtful))
     if options.plot is not None:
         from .accuracy_plot import draw
 

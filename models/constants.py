@@ -122,6 +122,11 @@ WITH_TABLES: dict[str, Any] = {
 """Defaults of `latencies` where operator times are measured: kernels' own launches are in the tables."""
 
 
+def default_latencies(operators: Literal["measured", "datasheet"]) -> Latencies:
+    """Where nobody states any, beside such times of operators."""
+    return Latencies.model_validate(WITH_TABLES if operators == "measured" else {})
+
+
 class Reserves(Model):
     """Device memory that is neither weights nor KV cache."""
 

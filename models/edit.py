@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_serializer
 
 from .base import Model
-from .constants import Latencies
+from .constants import WITH_TABLES, Latencies, default_latencies
 from .engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from .errors import InputError
 from .hardware import Accelerator, Hardware, Link
@@ -184,6 +184,12 @@ def edited_scenario(scenario: Scenario, edits: Sequence[Edit]) -> Scenario:
             del data["hardware"]["memory_utilization"]
         for name in ENGINE_CONSTANTS:
             if data["latencies"][name] == getattr(old or Latencies(), name):
+                del data["latencies"][name]
+    if any(edit.key.startswith(("hardware.accelerator", "hardware.inventory")) for edit in edits):
+        # Another card may have no tables, or have them: where operator times come from is asked anew.
+        beside = default_latencies(data.pop("operator_times")["source"])
+        for name in WITH_TABLES:
+            if data["latencies"][name] == getattr(beside, name):
                 del data["latencies"][name]
     data = edited(data, edits, scenario)
     card, memory = data["hardware"]["accelerator"], scenario.hardware.accelerator.memory

@@ -18,6 +18,7 @@ from .base import Model
 from .errors import InputError, Place
 from .hardware import Accelerator, Link
 from .measures import MeasureRule
+from .operator_times import Source
 from .rules import Rule
 from .transformer import Transformer
 
@@ -45,6 +46,9 @@ class Knowledge(Model):
     efficiency: dict[str, Any] = Field(default_factory=dict, description="constants, as in a scenario")
     latencies: dict[str, Any] = Field(default_factory=dict, description="constants, as in a scenario")
     reserves: dict[str, Any] = Field(default_factory=dict, description="constants, as in a scenario")
+    operator_times: Source | None = Field(
+        default=None, description="measured or datasheet: what the constants were fitted beside"
+    )
     rules: tuple[Rule, ...] = Field(default=(), description="further named conditions")
     measures: tuple[MeasureRule, ...] = Field(
         default=(), description="further techniques that do nothing in their setting, for `audit`"
@@ -150,6 +154,9 @@ def load_knowledge(paths: Sequence[str | Path]) -> Knowledge:
         if part.bands is not None:
             whole["bands"] = part.bands
             origins["bands"] = file.name
+        if part.operator_times is not None:
+            whole["operator_times"] = part.operator_times
+            origins["operator_times"] = file.name
         whole["measures"] = (*whole.get("measures", ()), *part.measures)
         for rule in part.rules:
             if f"rules.{rule.id}" in origins:
@@ -209,6 +216,9 @@ def lay_under(data: dict[str, Any], knowledge: Knowledge) -> dict[str, Any]:
             data[group] = {**known, **own}
             for name in known.keys() - own.keys():
                 take(f"{group}.{name}")
+    if knowledge.operator_times is not None and "operator_times" not in data:
+        data["operator_times"] = knowledge.operator_times
+        take("operator_times")
     if knowledge.bands is not None and "bands" not in data:
         data["bands"] = knowledge.bands
         take("bands")

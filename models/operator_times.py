@@ -13,6 +13,7 @@ from .base import Model
 from .errors import InputError
 from .silicon_folder import RELATIVES, card_folder, has_tables, measured, tables_folder
 
+Source = Literal["measured", "datasheet"]
 Operator = Literal["matrices", "experts", "attention", "all_reduce", "exchange"]
 STATED: dict[str, tuple[Operator, ...]] = {
     "efficiency.mfu": ("matrices", "experts", "attention"),
@@ -38,7 +39,7 @@ STATED: dict[str, tuple[Operator, ...]] = {
 class OperatorTimes(Model):
     """`measured` or `datasheet`, a choice that holds for all cards of a scenario."""
 
-    source: Literal["measured", "datasheet"] = Field(
+    source: Source = Field(
         default="datasheet", description="tables measured on the card, or its data sheet and fitted efficiencies"
     )
     tables: Path | None = Field(default=None, description="folder of tables; absent: those that are installed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..models import Link, Scenario
-from ..models.constants import BARE, WITH_TABLES, Efficiency, Latencies, Provenance, Reserves, source_of
+from ..models.constants import BARE, Efficiency, Latencies, Provenance, Reserves, default_latencies, source_of
 from ..models.engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from ..models.plan import Figure
 from ..models.silicon_folder import tables_name
@@ -96,7 +96,7 @@ def _constants(scenario: Scenario) -> list[Figure]:
 def _defaults(scenario: Scenario, group: str) -> Efficiency | Latencies | Reserves:
     """The constants of a group where nobody states any."""
     if group == "latencies":
-        return Latencies.model_validate(WITH_TABLES if scenario.operator_times.source == "measured" else {})
+        return default_latencies(scenario.operator_times.source)
     return Efficiency() if group == "efficiency" else Reserves()
 
 

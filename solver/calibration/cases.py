@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ...models import InputError, Scenario, Strategy, catalog
 from ...models.measurement import Setup
+from ...models.operator_times import Source
 
 BUDGETS = {"vllm": 8192, "sglang": 8192, "trtllm": 8192}
 """Tokens of a pass where a measurement does not state them: the engines' defaults on large cards."""
@@ -37,8 +38,8 @@ class Case:
     token_budget: int
 
 
-def case_of(setup: Setup, constants: Constants | None = None) -> Case:
-    """The scenario of a setup. Raises Unpriced."""
+def case_of(setup: Setup, constants: Constants | None = None, operators: Source | None = None) -> Case:
+    """The scenario of a setup; `operators`: where their times come from, else as found. Raises Unpriced."""
     model = _known("models", setup.model, "model")
     card = _known("accelerators", setup.accelerator, "GPU")
     raw = catalog.language_model(model)
@@ -55,6 +56,7 @@ def case_of(setup: Setup, constants: Constants | None = None) -> Case:
         "workload": _workload(setup),
         "engine": engine or "generic",
         **{group: dict(values) for group, values in constants.items()},
+        "operator_times": operators,
     }
     try:
         scenario = Scenario.model_validate(data)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ...models.measurement import Measurement, Setup
+from ...models.operator_times import Source
 from .cases import Case, Constants, Unpriced, case_of
 from .errors import Compared
 from .predict import Prediction, predict
@@ -20,8 +21,10 @@ class Comparison:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def compare(measurements: Iterable[Measurement], constants: Constants | None = None) -> Comparison:
-    """Predict every measurement."""
+def compare(
+    measurements: Iterable[Measurement], constants: Constants | None = None, operators: Source | None = None
+) -> Comparison:
+    """Predict every measurement; `operators` as in case_of."""
     found = Comparison()
     priced: dict[Setup, tuple[Case, Prediction] | str] = {}
     for one in measurements:
@@ -30,7 +33,7 @@ def compare(measurements: Iterable[Measurement], constants: Constants | None = N
             continue
         if one.setup not in priced:
             try:
-                case = case_of(one.setup, constants)
+                case = case_of(one.setup, constants, operators)
                 priced[one.setup] = case, predict(case)
             except Unpriced as reason:
                 priced[one.setup] = str(reason)

@@ -6,7 +6,7 @@ the residuals that remain, cross-validated. Everything is in logarithms: a resid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...models import InputError
 from ...models.constants import Efficiency, Latencies
 from ...models.measurement import Measurement, Setup
+from ...models.operator_times import Source
 from .cases import Case, Unpriced, case_of
 from .predict import Prediction, predict
 
@@ -88,7 +89,9 @@ class Fitted:
 class Problem:
     """Measurements whose setups are priced again and again with other constants."""
 
-    def __init__(self, measurements: Sequence[Measurement]) -> None:
+    def __init__(self, measurements: Sequence[Measurement], operators: Source | None = None) -> None:
+        """`operators`: where their times come from; absent: measured, if all cards have tables here."""
+        self.operators = operators or _common_source(measurements)
         self.rows: list[Row] = []
         self.cases: list[Case] = []
         self.shown: list[Prediction] = []
@@ -119,7 +122,7 @@ class Problem:
 
     def _case(self, setup: Setup) -> int | str:
         try:
-            case = case_of(setup)
+            case = case_of(setup, operators=self.operators)
             self.shown.append(predict(case))
         except Unpriced as reason:
             return str(reason)
@@ -160,6 +163,17 @@ def _predicted(case: Case, values: dict[Name, float]) -> Prediction:
         if served or name not in ("startup", "prompt_token", "wait_steps"):  # see case_of
             groups[group] = groups[group].model_copy(update={name: value})
     return predict(replace(case, scenario=scenario.model_copy(update=groups)))
+
+
+def _common_source(measurements: Iterable[Measurement]) -> Source:
+    """One for all: constants belong to the times of operators that they were fitted beside."""
+    found: set[Source] = set()
+    for setup in {one.setup for one in measurements}:
+        try:
+            found.add(case_of(setup).scenario.operator_times.source)
+        except Unpriced:
+            continue
+    return "measured" if found == {"measured"} else "datasheet"
 
 
 def _figure(one: Measurement, case: Case, prediction: Prediction) -> float:

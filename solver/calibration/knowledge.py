@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 
 from ...models.constants import Efficiency
+from ...models.operator_times import Source
 from .errors import Errors
 from .fit import Fitted, Name, Vector
 
@@ -35,7 +36,7 @@ def errors_of(found: Fitted, residuals: Vector, quantity: str) -> Errors:
     return Errors.of(np.exp(residuals_of(found, residuals, quantity)) - 1)
 
 
-def written(found: Fitted, name: str, source: str, skipped: dict[str, int]) -> str:
+def written(found: Fitted, name: str, source: str, skipped: dict[str, int], operators: Source) -> str:
     """The text of the file."""
     setups = {row.setup for row in found.rows}
     cards, engines = (
@@ -47,6 +48,7 @@ def written(found: Fitted, name: str, source: str, skipped: dict[str, int]) -> s
         f"# {len(found.rows)} figures of {len(setups)} setups, {', '.join(engines)} on {', '.join(cards)}.",
         "# Lay it under a scenario: shardwise solve SCENARIO --knowledge THIS_FILE",
         f"name: {name}",
+        f"operator_times: {operators}  # the constants were fitted beside these",
     ]
     for group in ("efficiency", "latencies"):
         values = {key: value for key, value in found.values.items() if key[0] == group}

@@ -31,10 +31,11 @@ def calibrate_and_save(files: Sequence[Path], plan: Path | None, engine: str | N
     chosen = _one_kind(measurements, engine, gpu)
     problem = Problem(chosen)
     problem.skipped |= skipped
+    say(f"  operator times: {problem.operators}")
     say(f"… fitting {len(problem.rows)} figures of {len(problem.cases)} setups")
     found = fit(problem)
     source = ", ".join(file.name for file in files)
-    path = write_text(out, written(found, out.stem, source, problem.skipped))
+    path = write_text(out, written(found, out.stem, source, problem.skipped, problem.operators))
     stages = {"before": found.before, "after": found.after, "held_out": found.held_out}
     errors = {
         quantity: {name: errors_of(found, residuals, quantity) for name, residuals in stages.items()}

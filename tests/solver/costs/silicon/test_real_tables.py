@@ -32,8 +32,6 @@ def installed() -> bool:
 pytestmark = pytest.mark.skipif(not installed(), reason="no silicon tables: pip install 'shardwise[silicon]'")
 OPT_IN = "opt-in: SHARDWISE_SILICON"
 everything = pytest.mark.skipif(os.environ.get("SHARDWISE_SILICON", "none") == "none", reason=OPT_IN)
-    os.environ.get("SHARDWISE_SILICON", "none") == "none", reason="opt-in: SHARDWISE_SILICON"
-)
 SOME = [("h100-sxm", "vllm"), ("b200-sxm", "trtllm"), ("l40s", "sglang")]
 REST = [(card, engine) for card in CARDS for engine in ENGINES if (card, engine) not in SOME]
 TABLES: dict[tuple[str, str], Callable[..., Iterator[asked.Asked]]] = {
