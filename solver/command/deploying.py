@@ -14,6 +14,7 @@ from ..errors import DisagreementError
 from ..pools.solving import deploy
 from ..writing.deployment_md import deployment_headline
 from ..writing.explanation import conflict_text
+from ..writing.results_md import measured_words
 from ..writing.save import save_deployment
 from .output import EXIT_CODES, disagreed, progress, say
 
@@ -60,6 +61,8 @@ def _show(plan: DeploymentPlan, paths: dict[str, str]) -> None:
             say(f"  {kind}: {path}")
         return
     say(deployment_headline(plan).replace("**", ""))
+    if (tables := measured_words(plan.passes)) is not None:
+        say(f"  {tables}")
     for check in plan.checks:
         if check.name.startswith(("requirements.", "memory.", "load.", "pools.")):
             margin = f", {check.margin:+.1%} margin" if check.margin is not None else ""

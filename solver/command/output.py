@@ -145,7 +145,7 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
     from ..figures import open_figures
     from ..readings import flips
     from ..writing.plan_md import plain_headline
-    from ..writing.results_md import band_words
+    from ..writing.results_md import band_words, measured_words
 
     if (flip := flips(plan)) is not None:
         say(f"warning: {flip}")
@@ -160,6 +160,8 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
                 say(f"  {'ok  ' if check.ok else 'FAIL'} {check.statement}: {check.predicted}{margin}")
         if plan.uncertainty is not None:
             say(f"  {band_words(plan.uncertainty)}")
+        if (tables := measured_words(plan.passes)) is not None:
+            say(f"  {tables}")
         for other in plan.alternatives[:1]:
             close = "; inside the band, measure both" if other.inside_band else ""
             say(

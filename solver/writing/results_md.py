@@ -125,6 +125,15 @@ def passes_section(passes: Sequence[PassTime]) -> str:
     )
 
 
+def measured_words(passes: Sequence[PassTime]) -> str | None:
+    """How much of the passes' time was measured; None where operators are priced from data sheets."""
+    told = {one.carries: one.shares["measured"] + one.shares["interpolated"] for one in passes}
+    if not any(told.values()):
+        return None
+    said = " and ".join(f"{share:.0%} of a {carries} pass" for carries, share in told.items())
+    return f"Measured tables, or points between theirs, make up {said}"
+
+
 def sources_section(provenance: Sequence[Figure]) -> str:
     """Every figure that the predictions rest on."""
     rows = [(figure.name, figure.value, figure.provenance, figure.source) for figure in provenance]
