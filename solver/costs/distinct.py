@@ -11,24 +11,11 @@ from .rows import Column, Rows
 from .silicon import Answer
 
 Index = NDArray[np.intp]
-WIDEST = 4_000_000
-"""Codes up to this are looked up in an array; larger ones are sorted first."""
+By = tuple[Column | NDArray[np.bool_], ...]
 
 
-def once(rows: Rows, by: tuple[Column, ...], time: Callable[[Index], Answer]) -> Answer:
+def once(rows: Rows, by: By, time: Callable[[Index], Answer]) -> Answer:
     """(seconds, kinds) of every row, from `time` of one row for each combination of the values in the columns `by`."""
-    code, count = np.zeros(len(rows), np.intp), 1
-    for column in by:
-        own, values = rows.codes(column)
-        if count * values > WIDEST:
-            found, code = np.unique(code, return_inverse=True)
-            count = len(found)
-        code, count = code * values + own, count * values
-    first = np.full(count, -1, np.intp)
-    first[code] = np.arange(len(rows))
-    there = np.flatnonzero(first >= 0)
-    seconds, kinds = time(first[there])
-    place = np.empty(count, np.intp)
-    place[there] = np.arange(len(there))
-    back = place[code]
+    first, back = rows.alike(by)
+    seconds, kinds = time(first)
     return seconds[back], kinds[back]

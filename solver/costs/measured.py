@@ -17,7 +17,7 @@ from ...models.precision import BYTES
 from ...models.transformer import LayerKind
 from . import links
 from .cores import decode_cores
-from .distinct import Index, once
+from .distinct import By, Index, once
 from .origins import ESTIMATED
 from .passes import Pass
 from .rows import Column, Rows
@@ -72,7 +72,7 @@ class Measured(Roofline):
         operator: Operator,
         measured: str | None,
         rows: Rows,
-        by: tuple[Column, ...],
+        by: By,
         table: Callable[[Index], Answer],
         sheet: Callable[[], Column],
     ) -> Column:
@@ -85,23 +85,20 @@ class Measured(Roofline):
         return sheet()
 
     def products(self, rows: Rows, part: Part, tokens: Column, width: Size, shapes: Shapes) -> Column:
-        """See OperatorTimes.matrices; every matrix of its own."""
-        total: Column = np.zeros(len(tokens))
-        for shape in shapes:
-            total = total + self._product(rows, part, tokens, width, shape)
-        return total
-
-    def _product(self, rows: Rows, part: Part, tokens: Column, width: Size, shape: tuple[Size, Size]) -> Column:
+        """See OperatorTimes.matrices; every matrix of its own, all in one question."""
         held = self._formats[part]
-
-        def table(at: Index) -> Answer:
-            inputs, outputs = (_at(size, at) for size in shape)
-            return self._silicon.matrix(held or "", tokens[at], inputs, outputs)
-
-        def sheet() -> Column:
-            return Roofline.products(self, rows, part, tokens, width, (shape,))
-
-        return self._asked("matrices", held, rows, (tokens, rows.tensor), table, sheet)
+        if held is None or "matrices" in self._by_constants:
+            return super().products(rows, part, tokens, width, shapes)
+        at, back = rows.alike((tokens, rows.tensor))
+        inputs, outputs = (np.array([np.broadcast_to(_at(size[i], at), len(at)) for size in shapes]) for i in (0, 1))
+        try:
+            seconds, kinds = self._silicon.matrix(held, tokens[at], inputs, outputs)
+        except MissingTableError:
+            return super().products(rows, part, tokens, width, shapes)
+        total: Column = np.zeros(len(at))
+        for one, kind in zip(seconds, kinds, strict=True):
+            total += self.note(one, kind)
+        return total[back]
 
     def prompt_attention(self, rows: Rows, work: Pass, mixer: LayerKind) -> Column:
         """See OperatorTimes. Context ranks share the queries evenly.
@@ -189,7 +186,7 @@ class Measured(Roofline):
         def sheet() -> Column:
             return Roofline.routed_experts(self, rows, group_tokens)
 
-        by = (group_tokens, rows.expert, rows.expert_tensor, rows.context * rows.data)
+        by = (group_tokens, rows.expert, rows.expert_tensor, exchanged)
         return self._asked("experts", held, rows, by, table, sheet)
 
     def all_reduce(self, rows: Rows, size: Column, ranks: Column) -> Column:
@@ -204,7 +201,7 @@ class Measured(Roofline):
                 np.where(outside, ESTIMATED, kind).astype(np.int8),
             )
 
-        by = (size, ranks, across.astype(np.float64))
+        by = (size, ranks, across)
         return self._asked("all_reduce", "sum", rows, by, table, lambda: self.note(by_sheet))
 
     def dispatch_and_combine(self, rows: Rows, tokens: Column) -> Column:

@@ -16,6 +16,8 @@ from .setting import Setting
 Column = NDArray[np.float64]
 Shape = tuple[Column | float, Column | float]
 """(inputs, outputs) of a matrix on one rank."""
+WIDEST = 4_000_000
+"""Codes up to this are looked up in an array; larger ones are sorted first."""
 
 
 @dataclass
@@ -52,16 +54,44 @@ class Rows:
     def __len__(self) -> int:
         return len(self.tensor)
 
-    def codes(self, column: Column) -> tuple[NDArray[np.intp], int]:
+    def codes(self, column: Column | NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
         """(number of the distinct value that each row has, how many there are), worked out once for a column."""
         known = self._codes.get(id(column))
         if known is None:  # the column is kept, or another could come to lie where it lay
-            values, code = np.unique(column, return_inverse=True)
-            known = self._codes[id(column)] = column, code, len(values)
+            if column.dtype == bool:
+                code, count = column.astype(np.intp), 2
+            else:
+                values, code = np.unique(column, return_inverse=True)
+                count = len(values)
+            known = self._codes[id(column)] = column, code, count
         return known[1], known[2]
 
+    def alike(self, by: tuple[Column | NDArray[np.bool_], ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """(a row of each combination of the values in the columns `by`, the combination of each row); kept likewise."""
+        key = tuple(id(column) for column in by)
+        known = self._alike.get(key)
+        if known is None:
+            code, count = np.zeros(len(self), np.intp), 1
+            for column in by:
+                own, values = self.codes(column)
+                if count * values > WIDEST:
+                    found, code = np.unique(code, return_inverse=True)
+                    count = len(found)
+                code, count = code * values + own, count * values
+            first = np.full(count, -1, np.intp)
+            first[code] = np.arange(len(self))
+            there = np.flatnonzero(first >= 0)
+            place = np.empty(count, np.intp)
+            place[there] = np.arange(len(there))
+            known = self._alike[key] = first[there], place[code]
+        return known
+
     @cached_property
-    def _codes(self) -> dict[int, tuple[Column, NDArray[np.intp], int]]:
+    def _alike(self) -> dict[tuple[int, ...], tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        return {}
+
+    @cached_property
+    def _codes(self) -> dict[int, tuple[Column | NDArray[np.bool_], NDArray[np.intp], int]]:
         return {}
 
     @cached_property

@@ -6,7 +6,6 @@ The stored number is e = ln(t / (floor + roof)); docs/silicon.md, sections 3 and
 from __future__ import annotations
 
 import math
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,24 +79,21 @@ class Grid:
             near, far = np.abs(log - axis[i]) < SNAP, np.abs(log - axis[j]) < SNAP
             low.append(i)
             share.append(np.where(near, 0.0, np.where(far & (j > i), 1.0, f)))
-        strides = np.array(self.values.strides) // self.values.itemsize
-        base = slices * strides[0] + sum(i * n for i, n in zip(low, strides[1:], strict=True))
-        values, known = self.values.ravel(), self.known.ravel()
-        total, hole, between = np.zeros(len(slices)), np.zeros(len(slices), bool), np.zeros(len(slices), bool)
-        for f in share:
+        strides = [n // self.values.itemsize for n in self.values.strides]
+        point = (slices * strides[0] + sum(i * n for i, n in zip(low, strides[1:], strict=True)))[None]
+        weight, between = np.ones((1, len(slices))), np.zeros(len(slices), bool)
+        for f, n, length in zip(share, strides[1:], self.values.shape[1:], strict=True):
+            if length == 1:
+                continue
             between |= (f > 0) & (f < 1)
-        for corner in product((0, 1), repeat=len(share)):
-            weight, point = np.ones(len(slices)), base
-            for upper, f, n, length in zip(corner, share, strides[1:], self.values.shape[1:], strict=True):
-                if length == 1:
-                    weight = weight * (1 - upper)
-                    continue
-                weight = weight * (f if upper else 1 - f)
-                point = point + upper * n
-            point = np.where(weight > 0, point, base)
-            total += weight * values[point]
-            hole |= (weight > 0) & ~known[point]
-        return total, np.maximum(np.where(hole, EXTRAPOLATED, between), kind).astype(np.int8)
+            weight = np.concatenate([weight * (1 - f), weight * f])  # the corners of one more axis
+            point = np.concatenate([point, point + n])
+        hole = ((weight > 0) & ~self.known.ravel()[point]).any(axis=0)
+        total = weight * self.values.ravel()[point]
+        while len(total) > 1:  # not `sum`, whose order depends on how many rows there are
+            half = len(total) // 2
+            total = total[:half] + total[half:]
+        return total[0], np.maximum(np.where(hole, EXTRAPOLATED, between), kind).astype(np.int8)
 
     def query(
         self, coordinates: list[Column], shapes: list[Column] | None = None, density: Column | None = None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from . import roofs
 from .desk import Answer, Desk
 from .points import Points
-from .tables import Row
 
-Summed = tuple[Points, float, bool]
+Summed = tuple[Points, bool]
 
 
 class Collectives(Desk):
@@ -30,36 +30,38 @@ class Collectives(Desk):
         return self.collective("all_to_all", 2, 2 * size)[0], 3 if size > 0 else 0
 
     def _over(self, operation: str, made: Summed, ranks: float, size: float) -> Answer:
-        points, floor, exact = made
+        points, exact = made
         several = max(ranks, 2.0)
         e, kind = points.query((several, size))
-        floor *= math.sqrt(max(several / points.axes[0][-1], 1.0))
+        floor = points.floor * math.sqrt(max(several / points.axes[0][-1], 1.0))
         work = roofs.collective(self._card, operation, several, points.raised(1, size))
         return self._answer(math.exp(e) * (floor + work), kind, exact)
 
     def _reduces(self) -> Summed:
         shelf = self._shelves[1]
         file = shelf.first("comm", "custom_allreduce")
-        rows = [row for row in shelf.rows(file) if not row["kernel_source"].endswith("eager")] or shelf.rows(file)
-        return self._made_of("all_reduce", rows, shelf.own(file))
+        columns = shelf.columns(file, "num_gpus", "message_size", "latency", "kernel_source")
+        rows = list(zip(*columns, strict=True))
+        captured = [row for row in rows if not row[3].endswith("eager")]
+        return self._made_of("all_reduce", captured or rows), shelf.own(file)
 
     def _library(self, operation: str) -> Summed:
         shelf = self._shelves[1]
         for library in ("nccl", "oneccl"):
             for file in shelf.all_versions("comm", library, library)[:1]:
-                name = "alltoall" if operation == "all_to_all" else operation
-                rows = [row for row in shelf.rows(file) if (row["op_name"], row["nccl_dtype"]) == (name, "half")]
-                if rows:
-                    return self._made_of(operation, rows, True)
+                held = {"op_name": "alltoall" if operation == "all_to_all" else operation, "nccl_dtype": "half"}
+                columns = shelf.columns(file, "num_gpus", "message_size", "latency", **held)
+                if columns[0]:
+                    return self._made_of(operation, list(zip(*columns, strict=True))), True
         raise LookupError(operation)
 
-    def _made_of(self, operation: str, rows: list[Row], exact: bool) -> Summed:
+    def _made_of(self, operation: str, rows: list[tuple[Any, ...]]) -> Points:
         """The least time of a message or any larger one."""
-        times: dict[tuple[float, float], float] = {}
-        for row in rows:
-            place = (row["num_gpus"], 2.0 * row["message_size"])
-            times[place] = min(row["latency"] / 1e3, times.get(place, math.inf))
-        least = {(n, size): min(t for (m, other), t in times.items() if m == n and other >= size) for n, size in times}
-        floor, card = min(least.values()), self._measured[1]
-        entries = [((), at, math.log(t / (floor + roofs.collective(card, operation, *at)))) for at, t in least.items()]
-        return Points(entries), floor, exact
+        least: dict[float, float] = {}
+        ranks, sizes, seconds, card = [], [], [], self._measured[1]
+        for n, elements, latency, *_ in sorted(rows, key=lambda row: (-row[1], row[2])):
+            least[n] = min(latency / 1e3, least.get(n, math.inf))
+            ranks.append(n)
+            sizes.append(2 * elements)
+            seconds.append(least[n])
+        return Points((ranks, sizes), seconds, lambda i: roofs.collective(card, operation, ranks[i], sizes[i]))

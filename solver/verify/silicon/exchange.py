@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from . import roofs
 from .desk import Answer, Desk
-from .points import Points
+from .points import Points, Shape
 
 COLUMNS = {
     ("low_latency", "dispatch"): ("wideep_deepep_ll", "dispatch_avg_t_us"),
@@ -32,36 +33,35 @@ class Exchanges(Desk):
         """Dispatch or combine."""
         if ranks <= 1 or tokens <= 0:
             return 0.0, 0
-        points, floor = self._once(self._exchanges, kernel, phase)
+        points = self._once(self._exchanges, kernel, phase)
         nodes = max(1, math.ceil(ranks / self._card.gpus_per_node))
         e, kind = points.query((tokens,), (nodes, hidden, per_token, count))
         element = 1.0 if phase == "dispatch" else 2.0
         held = points.raised(0, tokens)
         work = roofs.exchange(self._card, held, hidden, per_token, max(ranks, 2.0), nodes, element)
         kind = max(kind, 2 if ranks != nodes * self._node() else 0)
-        return self._answer(math.exp(e) * (floor + work), kind)
+        return self._answer(math.exp(e) * (points.floor + work), kind)
 
-    def _exchanges(self, kernel: str, phase: str) -> tuple[Points, float]:
+    def _exchanges(self, kernel: str, phase: str) -> Points:
+        """Older versions add shapes that newer ones lack."""
         shelf = self._shelves[1]
         table, column = COLUMNS[kernel, phase]
-        rows, shapes = [], set()
+        rows: list[tuple[Any, ...]] = []
+        known: set[Shape] = set()
         for file in shelf.all_versions("comm", table, "sglang"):
-            found = set()
-            for row in shelf.rows(file):
-                shape = (row["node_num"], row["hidden_size"], row["num_topk"], row["num_experts"])
-                if shape not in shapes:
-                    found.add(shape)
-                    rows.append((shape, row["num_token"], row[column] / 1e6))
-            shapes |= found
+            columns = shelf.columns(file, "node_num", "hidden_size", "num_topk", "num_experts", "num_token", column)
+            rows += [row for row in zip(*columns, strict=True) if row[:4] not in known]
+            known = {row[:4] for row in rows}
         if not rows:
             raise LookupError(table)
-        floor, entries = min(t for *_, t in rows), []
-        for shape, tokens, t in rows:
-            nodes, hidden, per_token, _ = shape
-            ranks, element = nodes * self._node(), 1.0 if phase == "dispatch" else 2.0
-            work = roofs.exchange(self._measured[1], tokens, hidden, per_token, ranks, nodes, element)
-            entries.append((shape, (tokens,), math.log(t / (floor + work))))
-        return Points(entries, (4, 1, 1, 0.5)), floor
+        card, element = self._measured[1], 1.0 if phase == "dispatch" else 2.0
+
+        def work(i: int) -> float:
+            nodes, hidden, per_token, _, tokens, _ = rows[i]
+            return roofs.exchange(card, tokens, hidden, per_token, nodes * self._node(), nodes, element)
+
+        tokens, seconds = [row[4] for row in rows], [row[5] / 1e6 for row in rows]
+        return Points((tokens,), seconds, work, [row[:4] for row in rows], (4, 1, 1, 0.5))
 
     def _node(self) -> int:
         return 4 if self._shelves[1].card in ("gb200-nvl72", "gb300-nvl72") else 8

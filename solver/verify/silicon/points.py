@@ -4,34 +4,66 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
 
 Shape = tuple[float, ...]
+Column = Sequence[float]
+Near = list[tuple[float, Shape]]
 TINY = 1e-9
 
 
 class Points:
-    """Known values of e: shape -> coordinate -> coordinate -> … -> e."""
+    """Measurements by shape and coordinates. What they say of a kernel is worked out when it is asked for."""
 
-    def __init__(self, entries: Iterable[tuple[Shape, Shape, float]], stretch: Shape = ()) -> None:
-        """(shape, coordinates, e) of each row; `stretch` weighs the features of a shape."""
-        self.trees: dict[Shape, Any] = {}
-        self.stretch = stretch
-        seen: list[set[float]] = []
-        for shape, place, e in entries:
-            tree = self.trees.setdefault(shape, {})
-            for x in place[:-1]:
-                tree = tree.setdefault(x, {})
-            tree[place[-1]] = min(e, tree.get(place[-1], math.inf))
-            seen = seen or [set() for _ in place]
-            for values, x in zip(seen, place, strict=True):
-                values.add(x)
-        self.axes = [sorted(values) for values in seen]
+    def __init__(
+        self,
+        places: Sequence[Column],
+        seconds: Column,
+        work: Callable[[int], float],
+        shapes: Sequence[Shape] | None = None,
+        stretch: Shape = (),
+    ) -> None:
+        """A column for each coordinate; `work` is a row's time by the data sheet; `stretch` weighs shapes' features."""
+        self.places, self.seconds, self.work, self.stretch = places, seconds, work, stretch
+        self.floor = min(seconds)
+        self.rows: dict[Shape, dict[float, list[int]]] = {}
+        """Shape -> first coordinate -> rows. Few are ever looked into, so no more is sorted than this."""
+        alike: Shape = ()
+        for row, (shape, x) in enumerate(zip(shapes or [alike] * len(seconds), places[0], strict=True)):
+            self.rows.setdefault(shape, {}).setdefault(x, []).append(row)
+        self.axes = [sorted(set(column)) for column in places]
+        self._logs = [(shape, [math.log(x) for x in shape]) for shape in sorted(self.rows)]
+        self._near: dict[Shape, Near] = {}
+        self._known: dict[tuple[Shape, Shape], tuple[float, bool]] = {}
+
+    def leave_out(self, shapes: set[Shape]) -> None:
+        """Forget some shapes; the fastest time stays what it was."""
+        self.rows = {shape: rows for shape, rows in self.rows.items() if shape not in shapes}
+        kept = [row for places in self.rows.values() for rows in places.values() for row in rows]
+        self.axes = [sorted({column[row] for row in kept}) for column in self.places]
+        self._logs = [(shape, logs) for shape, logs in self._logs if shape not in shapes]
+        self._near = {}
 
     def raised(self, axis: int, x: float) -> float:
         """Not below the first point of an axis."""
         return max(x, self.axes[axis][0])
+
+    def e(self, shape: Shape, place: Shape) -> tuple[float, bool]:
+        """What a kernel loses at a point, and whether it was measured.
+
+        Else the nearest point before it stands in, or after it, one coordinate after the other. Of several
+        measurements the best counts.
+        """
+        if (shape, place) not in self._known:
+            x, known = _before(place[0], self.rows[shape])
+            rows = self.rows[shape][x]
+            for column, wanted in zip(self.places[1:], place[1:], strict=True):
+                x, here = _before(wanted, {column[row] for row in rows})
+                rows, known = [row for row in rows if column[row] == x], known and here
+            lost = [math.log(self.seconds[row] / (self.floor + self.work(row))) for row in rows]
+            self._known[shape, place] = min(lost), known
+        return self._known[shape, place]
 
     def at(self, shape: Shape, place: Shape) -> tuple[float, int]:
         """e of one shape between its points."""
@@ -44,7 +76,7 @@ class Points:
             kind = 1
         total = 0.0
         for corner in itertools.product(*ends):
-            e, known = _nearest(self.trees[shape], [x for x, _ in corner])
+            e, known = self.e(shape, tuple(x for x, _ in corner))
             total += math.prod(share for _, share in corner) * e
             kind = kind if known else 2
         return total, kind
@@ -55,7 +87,9 @@ class Points:
         """e of any shape: its own, or a mean over the four nearest."""
         kind = 2 if any(x < axis[0] * (1 - TINY) for axis, x in zip(self.axes, place, strict=True)) else 0
         held = tuple(self.raised(i, x) for i, x in enumerate(place))
-        near = self.nearest(shape, list(self.trees))[:4]
+        if shape not in self._near:
+            self._near[shape] = self.nearest(shape)[:4]
+        near = self._near[shape]
         if near[0][0] < TINY:
             e, where = self.at(near[0][1], held)
             return e, max(kind, where)
@@ -67,34 +101,31 @@ class Points:
             total, kind = total + e / square / weights, max(kind, where)
         return total, kind
 
-    def nearest(self, shape: Shape, others: list[Shape]) -> list[tuple[float, Shape]]:
+    def nearest(self, shape: Shape) -> Near:
         """(squared distance, shape), nearest first; of equal ones the smaller shape."""
-        distances = []
-        for other in sorted(others):
-            gaps = ((math.log(a) - math.log(b)) * w for a, b, w in zip(shape, other, self.stretch, strict=True))
-            distances.append((sum(gap * gap for gap in gaps), other))
-        return sorted(distances, key=lambda pair: (round(pair[0] * 1e9), pair[1]))
+        here, distances = [math.log(x) for x in shape], []
+        for other, logs in self._logs:
+            square = 0.0
+            for a, b, weight in zip(here, logs, self.stretch, strict=True):
+                square += ((a - b) * weight) ** 2
+            distances.append((round(square * 1e9), other, square))
+        return [(square, other) for _, other, square in sorted(distances)]
+
+
+def _before(x: float, known: Collection[float]) -> tuple[float, bool]:
+    """x if it is known, else the nearest below it, else the first; and which of these it is."""
+    if x in known:
+        return x, True
+    return max((other for other in known if other < x), default=min(known)), False
 
 
 def _between(axis: list[float], x: float) -> list[tuple[float, float]]:
     """The points of an axis around x and their shares."""
     x = min(max(x, axis[0]), axis[-1])
-    for point in axis:
-        if abs(math.log(x) - math.log(point)) < TINY:
+    upper, log = bisect_left(axis, x), math.log(x)
+    for point in axis[max(upper - 1, 0) : upper + 1]:
+        if abs(log - math.log(point)) < TINY:
             return [(point, 1.0)]
-    upper = next(i for i, point in enumerate(axis) if point > x)
     low, high = axis[upper - 1], axis[upper]
-    share = (math.log(x) - math.log(low)) / (math.log(high) - math.log(low))
+    share = (log - math.log(low)) / (math.log(high) - math.log(low))
     return [(low, 1 - share), (high, share)]
-
-
-def _nearest(tree: Any, place: list[float]) -> tuple[float, bool]:
-    """The value at a place, or of the nearest known point before it (else after it), and whether it was known."""
-    known = True
-    for x in place:
-        if x not in tree:
-            known = False
-            below = [key for key in tree if key < x]
-            x = max(below) if below else min(tree)
-        tree = tree[x]
-    return tree, known

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 PREFERENCE = ("vllm", "trtllm", "sglang")
 FOLDERS = {
@@ -38,9 +38,16 @@ STAND_INS = {
 }
 """Card -> (whose computing, whose links)."""
 
-UNREAD = {"framework", "version", "device", "beam_width", "backend", "implementation"}
+READ = {
+    *("gemm_dtype", "m", "n", "k", "attn_dtype", "kv_cache_dtype", "head_dim", "window_size"),
+    *("batch_size", "isl", "step", "num_heads", "num_key_value_heads", "bmm_dtype", "op_name", "num_tokens"),
+    *("moe_dtype", "distribution", "kernel_source", "hidden_size", "inter_size", "topk", "num_experts"),
+    *("moe_tp_size", "moe_ep_size", "num_gpus", "message_size", "nccl_dtype", "node_num", "num_token", "num_topk"),
+    *("latency", "dispatch_avg_t_us", "combine_avg_t_us", "dispatch_transmit_us", "combine_transmit_us"),
+}
+"""Columns that some operator asks for."""
 
-Row = dict[str, Any]
+Columns = list[list[Any]]
 
 
 def root_of(folder: Path | None) -> Path:
@@ -62,13 +69,31 @@ class File:
     path: Path
     engine: str
 
-    def rows(self) -> list[Row]:
-        """Every row as a mapping of plain values; a window that is not stated is none."""
-        table = import_module("pyarrow.parquet").read_table(self.path)
-        names = [name for name in table.column_names if name not in UNREAD]
-        same: dict[Any, Any] = {}  # equal texts and numbers are one object: a row takes a third of the memory
-        columns = [[same.setdefault(value, value) for value in table[name].to_pylist()] for name in names]
-        return [{"window_size": 0, **dict(zip(names, row, strict=True))} for row in zip(*columns, strict=True)]
+    def table(self) -> Any:
+        """What arrow reads; a window that is not stated is none."""
+        opened = import_module("pyarrow.parquet").ParquetFile(self.path)  # its read_table would import pandas
+        table = opened.read(columns=[name for name in opened.schema_arrow.names if name in READ])
+        if "window_size" in table.column_names:
+            return table
+        return table.append_column("window_size", [[0] * table.num_rows])
+
+
+def _plain(column: Any) -> list[Any]:
+    """Through the memory that arrow keeps: asking it for one value after the other takes ten times as long."""
+    values: list[Any] = []
+    for chunk in column.chunks:
+        if "string" in str(chunk.type):
+            coded = chunk.dictionary_encode()
+            words = coded.dictionary.to_pylist()
+            values += [words[i] for i in _numbers(coded.indices.cast("int32"), "i")]
+        else:
+            values += _numbers(chunk.cast("float64"), "d")
+    return values
+
+
+def _numbers(chunk: Any, kind: Literal["i", "d"]) -> list[Any]:
+    kept = memoryview(chunk.buffers()[1]).cast(kind)
+    return kept[chunk.offset : chunk.offset + len(chunk)].tolist()
 
 
 class Shelf:
@@ -78,13 +103,16 @@ class Shelf:
         self.card, self.engine = card, engine
         mapped = root / FOLDERS.get(card, card)
         self._folder = mapped if mapped.is_dir() else root / card
-        self._rows: dict[Path, list[Row]] = {}
+        self._tables: dict[Path, Any] = {}
 
-    def rows(self, file: File) -> list[Row]:
-        """The rows of a file, read once."""
-        if file.path not in self._rows:
-            self._rows[file.path] = file.rows()
-        return self._rows[file.path]
+    def columns(self, file: File, *names: str, **held: object) -> Columns:
+        """Some columns, as plain floats and texts, of the rows in which others hold what is given."""
+        if file.path not in self._tables:
+            self._tables[file.path] = file.table()
+        table, equal = self._tables[file.path], import_module("pyarrow.compute").equal
+        for name, value in held.items():
+            table = table.filter(equal(table[name], value))
+        return [_plain(table[name]) for name in names]
 
     def own(self, file: File) -> bool:
         """Whether no engine was stated or it is this one."""

@@ -62,9 +62,9 @@ def test_inputs_of_block_fp8_matrices_are_quantised(model: dict[str, Any], produ
     scene = scenario(model, precision=blocks, latencies={"block_matrix": 1000.0, "pace": 1.0, "wait_steps": 0})
     rows, kind = rows_of(scene), scene.model.kinds[0].projects
     shapes = rows.attention_shapes[kind]
-    seconds = Roofline(rows.setting).matrices("weights", np.array([1.0]), 20.0, shapes)
+    seconds = Roofline(rows.setting).matrices(rows, "weights", np.array([1.0]), 20.0, shapes)
     plain = Roofline(rows_of(scenario(model, precision={"weights": "fp8"})).setting)
-    assert one(seconds) - one(plain.matrices("weights", np.array([1.0]), 20.0, shapes)) == products * 1000
+    assert one(seconds) - one(plain.matrices(rows, "weights", np.array([1.0]), 20.0, shapes)) == products * 1000
     found = read_shapes(scene)
     assert found.attention_products(found.layers[0]) == products
 

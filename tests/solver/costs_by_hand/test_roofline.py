@@ -119,9 +119,9 @@ def test_attention_takes_the_longer_of_the_two(
     card: dict[str, Any] | None, efficiency: dict[str, float], prompt: float, decode: float
 ) -> None:
     rows, times = roofline(card, DENSE, **efficiency)
-    work = a_pass(decoding=3, context=20, prompt=12, pairs=(72, 72), prefix=(30, 30))
-    assert one(times.prompt_attention(rows, work, False)) == approx(prompt, rel=1e-12)
-    assert one(times.decode_attention(rows, work, False)) == approx(decode, rel=1e-12)
+    work, full = a_pass(decoding=3, context=20, prompt=12, pairs=(72, 72), prefix=(30, 30)), rows.setting.kinds[0].mixer
+    assert one(times.prompt_attention(rows, work, full)) == approx(prompt, rel=1e-12)
+    assert one(times.decode_attention(rows, work, full)) == approx(decode, rel=1e-12)
 
 
 def test_traffic_goes_at_the_bandwidth_of_matrices() -> None:

@@ -119,7 +119,7 @@ def test_both_routes_agree(routes: Any, operator: str, data: st.DataObject) -> N
     ],
 )
 def test_both_routes_agree_on_real_tables(card: str, engine: str | None) -> None:
-    """Half a minute and some GB for each card: the second route holds every row as plain numbers."""
+    """Some ten seconds for each card."""
     pair = Silicon(made.card(card), engine), PlainSilicon(made.card(card), engine)
     for operator in ASKS:
         sample(pair, operator)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from shardwise.solver.costs.silicon import Silicon
+from shardwise.solver.costs.silicon.experts import SKEWED
 from shardwise.solver.costs.silicon.grids import Answer
 from shardwise.solver.costs.silicon.sheets import FORMATS, KV_FORMATS
 from shardwise.solver.costs.silicon.tables import Table
@@ -73,7 +74,7 @@ def mixtures(silicon: Silicon, table: Table) -> Iterator[Asked]:
     for (held, spread, hidden, width, per_token, count), rows in alike(
         table, "moe_dtype", "distribution", "hidden_size", "inter_size", "topk", "num_experts"
     ):
-        if held in names and spread == "balanced":
+        if held in names and spread == SKEWED:
             tokens, ranks, slices = x["num_tokens"][rows], x["moe_ep_size"][rows], x["moe_tp_size"][rows]
             shape = (hidden, width, per_token, count, ranks, slices)
             yield table.times["latency"][rows], silicon.experts(tokens, *shape, names[held], exchanged=False)

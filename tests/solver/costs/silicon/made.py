@@ -88,8 +88,13 @@ def absorb() -> list[Row]:
     return rows
 
 
-def moe(formats: Iterable[str] = ("bfloat16", "fp8_block"), mixtures: Iterable[Any] = MIXTURES) -> list[Row]:
-    """Routed experts, every (tensor, expert) split."""
+SKEWED = "power_law_1.01"
+
+
+def moe(
+    formats: Iterable[str] = ("bfloat16", "fp8_block"), mixtures: Iterable[Any] = MIXTURES, spread: str = SKEWED
+) -> list[Row]:
+    """Routed experts, every (tensor, expert) split; `spread` says how tokens fall on them."""
     rows = []
     splits = product(formats, mixtures, (1, 2), (1, 8), (1, 16, 256, 4096))
     for held, (hidden, width, per_token, count), slices, ranks, tokens in splits:
@@ -99,7 +104,7 @@ def moe(formats: Iterable[str] = ("bfloat16", "fp8_block"), mixtures: Iterable[A
         time = took(6 * hidden * shard * copies, size, 30e-6, 989e12 * 2 / NARROW[held])
         shape = {"hidden_size": hidden, "inter_size": width, "topk": per_token, "num_experts": count}
         split = {"moe_tp_size": slices, "moe_ep_size": ranks, "num_tokens": tokens}
-        row = {"moe_dtype": held, "distribution": "balanced", "kernel_source": "triton"}
+        row = {"moe_dtype": held, "distribution": spread, "kernel_source": "triton"}
         rows.append(row | shape | split | {"latency": time})
     return rows
 

@@ -43,7 +43,7 @@ def test_links_of_another_relative(folder: Path) -> None:
     card = Silicon(made.card("h100-pcie"), "vllm", made.write_card(folder, "l40s"))
     card.matrix("bf16", 8, 2048, 8192)
     card.all_reduce(2, 1e6)
-    assert "h100_sxm" in card.sources["matrix bf16"]
+    assert "h100_sxm" in card.sources["matrix bf16 (vllm)"]
     assert "l40s" in card.sources["all_reduce"]
 
 
@@ -57,18 +57,28 @@ def test_a_card_measured_after_all_needs_no_relative(tmp_path: Path) -> None:
     own = Silicon(made.card("l4"), "vllm", tmp_path)
     assert own.relative is None
     own.matrix("bf16", 8, 2048, 8192)
-    assert "l4/gemm" in own.sources["matrix bf16"]
+    assert "l4/gemm" in own.sources["matrix bf16 (vllm)"]
 
 
 def test_another_engines_table_is_an_estimate(folder: Path, silicon: Silicon) -> None:
     other = Silicon(made.card(), "sglang", folder)
     any_engine = Silicon(made.card(), None, folder)
-    seconds, kind = other.matrix("bf16", 8, 2048, 8192)
+    ask = (4, 1024, 32, 8, 128)
+    seconds, kind = other.decode_attention(*ask)
     assert kind == ESTIMATED
-    assert any_engine.matrix("bf16", 8, 2048, 8192)[1] == MEASURED
-    assert seconds == silicon.matrix("bf16", 8, 2048, 8192)[0]
-    # libraries are every engine's
-    assert other.collective("all_gather", 2, 2.0**21)[1] == MEASURED
+    assert any_engine.decode_attention(*ask)[1] == MEASURED
+    assert seconds == silicon.decode_attention(*ask)[0]
+
+
+def test_libraries_are_every_engines(folder: Path, silicon: Silicon) -> None:
+    """Products and collectives of whole nodes: what one engine calls, another could."""
+    other = Silicon(made.card(), "sglang", folder)
+    for ask in (
+        lambda s: s.collective("all_gather", 2, 2.0**21),
+        lambda s: s.matrix("bf16", 8, 2048, 8192),
+    ):
+        assert ask(other) == ask(silicon)
+        assert ask(other)[1] == MEASURED
 
 
 @pytest.mark.parametrize("name", ["fp8_block", "nvfp4", "int8", "int4", "mxfp4", "mxfp4_fp8"])

@@ -40,15 +40,40 @@ def test_a_cache_of_keys_is_cold(tmp_path: Path) -> None:
     assert kind == INTERPOLATED
 
 
-def test_products_timed_with_launches_give_way_to_another_engines(tmp_path: Path) -> None:
-    """A CUDA graph has no launches of 60 us."""
+@pytest.mark.parametrize("engine", ["vllm", "trtllm", "sglang", None])
+def test_of_all_engines_products_the_quickest_counts(tmp_path: Path, engine: str | None) -> None:
+    """One was timed with launches, another has slow kernels for small products: each shape has its own best."""
     rows = made.gemm(["bfloat16"])
-    made.write(made.place(tmp_path, "gemm", "gemm", "trtllm", "1.3.0"), rows)
-    launched = card_with(tmp_path, "gemm", "gemm", [{**row, "latency": row["latency"] + 0.06} for row in rows])
-    seconds, kind = launched.matrix("bf16", 8, 256, 256)
-    assert seconds == pytest.approx(made.took(2 * 8 * 256 * 256, 2 * (256 * 256 + 16 * 256)) / 1e3)
-    assert kind == ESTIMATED
-    assert launched.sources["matrix bf16"].startswith("trtllm")
+    made.write(made.place(tmp_path, "gemm", "gemm"), [{**row, "latency": row["latency"] + 0.06} for row in rows])
+    small = [{**row, "latency": row["latency"] * (9 if row["m"] <= 64 else 1)} for row in rows]
+    made.write(made.place(tmp_path, "gemm", "gemm", "trtllm", "1.3.0"), small)
+    large = [{**row, "latency": row["latency"] * (9 if row["m"] > 64 else 1)} for row in rows]
+    made.write(made.place(tmp_path, "gemm", "gemm", "sglang", "0.5.12"), large)
+    card = Silicon(made.card(), engine, tmp_path)
+    for row in rows:
+        seconds, kind = card.matrix("bf16", row["m"], row["k"], row["n"])
+        assert seconds == pytest.approx(row["latency"] / 1e3, rel=1e-12)
+        assert kind == MEASURED
+    served = {name: text.split()[0] for name, text in card.sources.items()}
+    assert served == {f"matrix bf16 ({engine})": engine for engine in ("vllm", "trtllm", "sglang")}
+
+
+def test_the_kind_is_that_of_the_quickest_table(tmp_path: Path) -> None:
+    """A slower table that has the very point does not make a time between points a measured one."""
+    rows = made.gemm(["bfloat16"])
+    made.write(made.place(tmp_path, "gemm", "gemm"), [row for row in rows if row["m"] != 64])
+    made.write(made.place(tmp_path, "gemm", "gemm", "trtllm"), [{**row, "latency": 3 * row["latency"]} for row in rows])
+    card = Silicon(made.card(), "vllm", tmp_path)
+    assert card.matrix("bf16", 64, 2048, 8192)[1] == INTERPOLATED
+    assert card.matrix("bf16", 512, 2048, 8192)[1] == MEASURED
+
+
+def test_a_format_of_another_engine_comes_before_a_nearer_tables_other_format(tmp_path: Path) -> None:
+    made.write(made.place(tmp_path, "gemm", "gemm"), made.gemm(["bfloat16"]))
+    made.write(made.place(tmp_path, "gemm", "gemm", "trtllm"), made.gemm(["fp8"]))
+    card = Silicon(made.card(), "vllm", tmp_path)
+    assert card.matrix("fp8", 8, 2048, 8192)[1] == MEASURED
+    assert list(card.sources) == ["matrix fp8 (trtllm)"]
 
 
 def test_products_timed_with_launches_stay_where_nothing_is_better(tmp_path: Path) -> None:
@@ -84,20 +109,30 @@ def test_rows_faster_than_possible_did_other_work(tmp_path: Path) -> None:
     assert card.experts(4096, 3072, 1024, 4, 64, 1, 1, "bf16")[1] == INTERPOLATED
 
 
-def test_models_with_two_matrices_and_skewed_routing_are_left_out(tmp_path: Path) -> None:
+def test_models_with_two_matrices_and_other_routing_are_left_out(tmp_path: Path) -> None:
     rows = made.moe(["bfloat16"])
     others = made.moe(["bfloat16"], [(2688, 1856, 6, 128)])
     others += [{**row, "kernel_source": "cutlass_nongated"} for row in made.moe(["bfloat16"], [(2048, 1024, 4, 32)])]
-    others += [{**row, "distribution": "power_law_1.2", "latency": 9 * row["latency"]} for row in rows]
+    for spread, times in (("power_law_1.2", 0.9), ("balanced", 0.8)):
+        others += [{**row, "distribution": spread, "latency": times * row["latency"]} for row in rows]
     card = card_with(tmp_path, "moe", "moe", rows + others)
-    assert card.experts(16, 7168, 2048, 8, 256, 1, 1, "bf16")[1] == MEASURED
+    seconds, kind = card.experts(16, 7168, 2048, 8, 256, 1, 1, "bf16")
+    [asked] = [row for row in rows if of(row, 7168, 2048, 16)]
+    assert (seconds, kind) == (pytest.approx(asked["latency"] / 1e3, rel=1e-12), MEASURED)
     assert card.experts(16, 2688, 1856, 6, 128, 1, 1, "bf16")[1] == INTERPOLATED
     assert card.experts(16, 2048, 1024, 4, 32, 1, 1, "bf16")[1] == INTERPOLATED
 
 
-def test_skewed_routing_stands_in_where_there_is_no_other(tmp_path: Path) -> None:
-    rows = [{**row, "distribution": "power_law_1.01"} for row in made.moe(["bfloat16"])]
-    assert card_with(tmp_path, "moe", "moe", rows).experts(16, 7168, 2048, 8, 256, 1, 1, "bf16")[1] == ESTIMATED
+def of(row: made.Row, hidden: int, width: int, tokens: int) -> bool:
+    whole = row["moe_tp_size"] == row["moe_ep_size"] == 1
+    return whole and (row["hidden_size"], row["inter_size"], row["num_tokens"]) == (hidden, width, tokens)
+
+
+def test_balanced_routing_stands_in_where_there_is_no_other(tmp_path: Path) -> None:
+    rows = made.moe(["bfloat16"], spread="balanced")
+    seconds, kind = card_with(tmp_path, "moe", "moe", rows).experts(16, 7168, 2048, 8, 256, 1, 1, "bf16")
+    [asked] = [row for row in rows if of(row, 7168, 2048, 16)]
+    assert (seconds, kind) == (pytest.approx(asked["latency"] / 1e3, rel=1e-12), ESTIMATED)
 
 
 def test_a_kernel_nobody_serves_with_is_left_out(tmp_path: Path) -> None:

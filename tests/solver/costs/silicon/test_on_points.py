@@ -124,4 +124,4 @@ def test_sources_name_the_files(folder: Path) -> None:
     fresh = Silicon(made.card(), "vllm", folder)
     assert fresh.sources == {}
     fresh.matrix("bf16", 8, 256, 256)
-    assert fresh.sources == {"matrix bf16": "vllm 0.24.0, h100_sxm/gemm/vllm/0.24.0/gemm_perf.parquet"}
+    assert fresh.sources == {"matrix bf16 (vllm)": "vllm 0.24.0, h100_sxm/gemm/vllm/0.24.0/gemm_perf.parquet"}

@@ -28,16 +28,17 @@ def test_the_newest_version_that_is_no_addition(tmp_path: Path) -> None:
     made.write(made.place(tmp_path, "gemm", "gemm", version="0.11.0"), rows[:5])
     card = Silicon(made.card(), "vllm", tmp_path)
     card.matrix("bf16", 8, 256, 256)
-    assert "0.10.0rc1" in card.sources["matrix bf16"]
+    assert "0.10.0rc1" in card.sources["matrix bf16 (vllm)"]
 
 
 def test_engines_in_order_of_preference(tmp_path: Path) -> None:
     for engine in ("sglang", "trtllm"):
-        made.write(made.place(tmp_path, "gemm", "gemm", engine), made.gemm())
+        made.write(made.place(tmp_path, "attention", "generation_attention", engine), made.attention("generation"))
     for asked, served in ((None, "trtllm"), ("vllm", "trtllm"), ("sglang", "sglang")):
         card = Silicon(made.card(), asked, tmp_path)
-        card.matrix("bf16", 8, 256, 256)
-        assert card.sources["matrix bf16"].startswith(served)
+        card.decode_attention(4, 1024, 32, 8, 128)
+        [source] = card.sources.values()
+        assert source.startswith(served)
 
 
 def test_older_versions_add_shapes_of_exchanges(tmp_path: Path) -> None:
