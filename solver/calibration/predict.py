@@ -46,6 +46,8 @@ class Prediction:
 def predict(case: Case) -> Prediction:
     """Price the given strategy under its load. Raises Unpriced where the load cannot be carried."""
     work = case.scenario.workload
+    if work.open_loop and not work.decodes:
+        raise Unpriced("prompts without answers that arrive at a rate")
     if not work.decodes or work.batch:
         return _batch(case)
     if case.setup.load == "offline_max":
