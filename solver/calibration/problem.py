@@ -94,16 +94,9 @@ class Problem:
 
     def residuals(self, values: dict[Name, float]) -> Vector:
         """log(predicted / measured) of every row."""
-        predictions = [self._predicted(index, values) for index in range(len(self.cases))]
+        predictions = [_predicted(case, values) for case in self.cases]
         figures = [_figure(row.measured, self.cases[row.case], predictions[row.case]) for row in self.rows]
         return np.log(figures) - self.measured
-
-    def _predicted(self, index: int, values: dict[Name, float]) -> Prediction:
-        """With other constants. A load that they no longer carry keeps its prediction: it can tell nothing there."""
-        try:
-            return _predicted(self.cases[index], values)
-        except Unpriced:
-            return self.shown[index]
 
     def groups(self) -> list[int]:
         """Of each row: its model and card; where that is one for all, its layout and lengths; then its whole setup."""
@@ -127,7 +120,7 @@ def _predicted(case: Case, values: dict[Name, float]) -> Prediction:
     for (group, name), value in values.items():
         if name not in SERVED or _served(case):
             groups[group] = groups[group].model_copy(update={name: value})
-    return predict(replace(case, scenario=scenario.model_copy(update=groups)))
+    return predict(replace(case, scenario=scenario.model_copy(update=groups)), saturated=True)
 
 
 def _served(case: Case) -> bool:
