@@ -75,7 +75,7 @@ def fit(problem: Problem, names: Sequence[Name] = NAMES) -> Fitted:
     from scipy.optimize import least_squares  # type: ignore[import-untyped]
 
     left_alone: dict[Name, str] = {}
-    start = {name: problem.start(name) for name in names}
+    start = {name: problem.start(name) for name in dict.fromkeys((*NAMES, *names))}
     before = problem.residuals({})
     chosen = []
     for name in names:

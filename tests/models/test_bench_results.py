@@ -109,9 +109,7 @@ def test_several_runs(write: Write, plan: Plan, content: Any, name: str) -> None
         ({"request_rate": "inf", "max_concurrency": None}, "offline_max", None),
     ],
 )
-def test_which_load_it_was(
-    write: Write, plan: Plan, changed: dict[str, Any], load: str, amount: float | None
-) -> None:
+def test_which_load_it_was(write: Write, plan: Plan, changed: dict[str, Any], load: str, amount: float | None) -> None:
     found = read_results(write({**VLLM, **changed}), plan)
     assert (found[0].setup.load, found[0].setup.amount) == (load, amount)
     assert ("ttft" in told(found)) == (load != "offline_max")  # of a queue without end only the rate tells anything
