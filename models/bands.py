@@ -43,7 +43,7 @@ class Uncertainty(Model):
     ttft_s: tuple[float, float]
     tpot_s: tuple[float, float] | None = Field(description="null if prefill-only")
     tokens_per_s_per_gpu: tuple[float, float]
-    source: str
+    source: str = Field(description="what the bands rest on")
 
     @classmethod
     def around(cls, bands: Bands, predictions: Any) -> Uncertainty:

@@ -9,7 +9,7 @@ from pathlib import Path
 from .errors import InputError
 from .reading import named, validated
 from .reading.tree import read_file_tree
-from .requirements import tightened as stricter
+from .requirements import with_margin
 from .scenario_file import ScenarioFile
 from .table_scenario import TableScenario
 
@@ -34,7 +34,5 @@ def read_conditions(path: str | Path, knowledge: Sequence[str | Path] = ()) -> S
 def tightened(conditions: ScenarioFile | TableScenario, share: float) -> ScenarioFile | TableScenario:
     """The same conditions with requirements that leave a margin."""
     if isinstance(conditions, ScenarioFile):
-        scenario = conditions.scenario
-        wanted = stricter(scenario.requirements, share)
-        return replace(conditions, scenario=scenario.model_copy(update={"requirements": wanted}))
-    return conditions.model_copy(update={"requirements": stricter(conditions.requirements, share)})
+        return replace(conditions, scenario=with_margin(conditions.scenario, share), margin=share)
+    return with_margin(conditions, share)

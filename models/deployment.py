@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from .bands import Uncertainty
 from .base import Model, Natural, Positive
 from .conflict import Conflict
 from .engine import EngineStrategy, Memory
@@ -138,6 +139,9 @@ class DeploymentPlan(Model):
     idle: tuple[Idle, ...] = Field(default=(), description="idle GPUs by card")
     idle_reason: str | None = Field(default=None, description="why idle GPUs cannot help, by the proof")
     predictions: DeploymentPredictions | None = None
+    uncertainty: Uncertainty | None = Field(
+        default=None, description="bands in which eight of ten measurements lie; null: engines of a table"
+    )
     checks: tuple[Check, ...] = ()
     restrictions: tuple[Restriction, ...] = ()
     proof: Proof

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import Field, model_validator
 
@@ -49,10 +49,15 @@ _RATES = ("throughput", "throughput_per_gpu")
 _Limits = TypeVar("_Limits", bound=Model)
 
 
-def tightened(limits: _Limits, share: float) -> _Limits:
-    """Times at most 1/(1 + share) of the limits, rates at least (1 + share) times them; memory as it is."""
+def tightened(limits: _Limits, share: float, arriving: float | str | None = None) -> _Limits:
+    """Times at most 1/(1 + share) of the limits, rates at least (1 + share) times them; memory as it is.
+
+    `arriving`: requests/s that arrive, where that is a number; so many more must be carried.
+    """
     factor = 1 + share
-    stricter: dict[str, Any] = {"tightened_by": share}
+    if isinstance(arriving, float) and share:
+        limits = _carrying(limits, arriving)
+    stricter: dict[str, Any] = {"tightened_by": (1 + getattr(limits, "tightened_by", 0.0)) * factor - 1}
     for name in _TIMES:
         if (value := getattr(limits, name, None)) is not None:
             stricter[name] = value / factor
@@ -61,3 +66,27 @@ def tightened(limits: _Limits, share: float) -> _Limits:
             stated = {key: value * factor for key, value in rates if value is not None}
             stricter[name] = rates.model_copy(update=stated)
     return limits.model_copy(update=stricter)
+
+
+_Conditions = TypeVar("_Conditions", bound=Model)
+
+
+def with_margin(conditions: _Conditions, share: float) -> _Conditions:
+    """A scenario, or one over an engine table, with requirements that leave a margin.
+
+    A rate of requests is to be carried with a margin too: the arrivals stay, a throughput above them is required.
+    """
+    asked: Any = conditions
+    limits = tightened(asked.requirements, share, asked.workload.request_rate)
+    return conditions.model_copy(update={"requirements": limits})
+
+
+def _carrying(limits: Any, rate: float) -> Any:
+    """With a rate among the throughputs that are required."""
+    field = type(limits).model_fields["throughput"].annotation
+    stated = limits.throughput
+    if stated is None:
+        kind = next(one for one in get_args(field) if one is not type(None))
+        return limits.model_copy(update={"throughput": kind(requests=rate)})
+    most = max(rate, stated.requests or 0.0)
+    return limits.model_copy(update={"throughput": stated.model_copy(update={"requests": most})})

@@ -17,6 +17,7 @@ from .errors import Place
 from .knowledge import files_of, lay_under, load_knowledge
 from .reading import named, validated
 from .reading.tree import Path_, Tree, read_file_tree, read_text_tree
+from .requirements import with_margin
 from .scenario import Scenario
 from .yaml_text import YamlText, written
 
@@ -32,6 +33,8 @@ class ScenarioFile:
     """The file's own data, without knowledge."""
     knowledge: tuple[Path, ...]
     scenario: Scenario
+    margin: float = 0.0
+    """Share by which the requirements of `scenario` are tighter than the file's."""
 
     @classmethod
     def read(cls, path: str | Path, knowledge: Sequence[str | Path] = ()) -> ScenarioFile:
@@ -82,8 +85,8 @@ class ScenarioFile:
         return self.tree.place(()), False
 
     def edited(self, edits: Sequence[Edit]) -> Scenario:
-        """The scenario that the changed file would make. Raises InputError for what cannot be."""
-        return _scenario(self._changed(edits), self.knowledge)
+        """The scenario that the changed file would make, with the margin. Raises InputError for what cannot be."""
+        return with_margin(_scenario(self._changed(edits), self.knowledge), self.margin)
 
     def _changed(self, edits: Sequence[Edit]) -> Tree:
         return replace(self.tree, data=edited(self.tree.data, edits, self.scenario))
@@ -113,7 +116,9 @@ class ScenarioFile:
             text = self._round_trip(edits, folder)
         again, meant = read_text_tree(text, folder / f"repaired{self.suffixes[0]}"), self._changed(edits)
         same_name = again.data.get("name") == meant.data.get("name")
-        if not same_name or _conditions(_scenario(again, self.knowledge)) != _conditions(self.edited(edits)):
+        if not same_name or _conditions(_scenario(again, self.knowledge)) != _conditions(
+            _scenario(self._changed(edits), self.knowledge)
+        ):
             raise RuntimeError("the changed scenario would be read as something else; nothing was written")
         return text
 

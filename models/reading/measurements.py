@@ -22,7 +22,19 @@ _MOST_ERRORS = 10
 _SMALLER = "split it, or keep the rows of one kind of deployment"
 NEEDED = ("model", "gpu", "n_gpus", "tp", "isl", "osl", "load_type", "metric", "value")
 """Columns that a table must have; docs/calibration.md tells the others."""
-_ALSO = {"gpu_std": "gpu", "accelerator": "gpu", "engine": "framework"}
+_ALSO = {
+    "model": ("model_arch", "model"),
+    "gpu": ("gpu_std", "gpu", "accelerator"),
+    "framework": ("framework", "engine"),
+}
+"""Columns that may tell the same; the first that is filled counts."""
+_READ = {
+    *NEEDED,
+    *(name for names in _ALSO.values() for name in names),
+    *("pp", "dp", "ep", "attention_dp", "batch_or_concurrency", "request_rate", "unit", "precision"),
+    *("mode", "spec_decode", "quality", "rank_group", "id"),
+}
+"""Columns that must not stand twice."""
 _LOADS: tuple[Load, ...] = ("concurrency", "static_batch", "request_rate", "offline_max")
 _PLAIN = ("none", "not recorded", "")
 """What `spec_decode` says where no speculative decoding is known of."""
@@ -74,10 +86,10 @@ def _columns(path: Path, number: int, header: list[str]) -> dict[str, int]:
     cells: dict[str, int] = {}
     for at, text in enumerate(header):
         name = text.strip().lower()
+        if name in cells and name in _READ:
+            raise InputError(f"two columns are called {name}", place=Place(path, number), help="rename or remove one")
         cells.setdefault(name, at)
-        if name in _ALSO:  # the first of several names for one thing counts
-            cells.setdefault(_ALSO[name], at)
-    if missing := [name for name in NEEDED if name not in cells]:
+    if missing := [name for name in NEEDED if not any(other in cells for other in _ALSO.get(name, (name,)))]:
         help = f"columns that must be there: {', '.join(NEEDED)}"
         raise InputError(f"the table has no column {', '.join(missing)}", place=Place(path, number), help=help)
     return cells
@@ -113,7 +125,8 @@ class _Cells:
 
     def text(self, name: str) -> str:
         """The text of a cell; blank where there is no such column."""
-        return self._row[self._at[name]].strip() if name in self._at else ""
+        texts = (self._row[self._at[other]].strip() for other in _ALSO.get(name, (name,)) if other in self._at)
+        return next(filter(None, texts), "")
 
     def number(self, name: str, default: float | None = None) -> float:
         """A finite number above 0."""
@@ -134,6 +147,13 @@ class _Cells:
         if value % 1 or value > 1e9:
             raise InputError(f"{name}: {value:g} is not a whole number below 10^9", path=(name,))
         return int(value)
+
+    def tokens(self, name: str) -> int:
+        """A length, which may be the mean of many."""
+        value = self.number(name)
+        if value > 1e9:
+            raise InputError(f"{name}: {value:g} is not below 10^9", path=(name,))
+        return max(1, round(value))
 
 
 def _measurement(row: _Cells, left_out: Counter[str]) -> Measurement | None:
@@ -159,7 +179,7 @@ def _measurement(row: _Cells, left_out: Counter[str]) -> Measurement | None:
     setup = _setup(row, load)
     value = row.number("value")
     if quantity == "throughput":
-        value *= setup.gpus if per_gpu else 1
+        value *= setup.gpus if per_gpu or "/gpu" in row.text("unit").lower() else 1
     else:
         unit = row.text("unit").lower() or "ms"
         if unit not in _UNITS:
@@ -189,7 +209,7 @@ def _setup(row: _Cells, load: Load) -> Setup:
     elif load == "request_rate":
         amount = row.number("request_rate")
     return Setup(
-        model=row.text("model_arch") or row.text("model"),
+        model=row.text("model"),
         accelerator=row.text("gpu"),
         gpus=row.whole("n_gpus"),
         tensor=row.whole("tp"),
@@ -198,8 +218,8 @@ def _setup(row: _Cells, load: Load) -> Setup:
         expert=row.whole("ep", 1),
         attention_data=row.whole("attention_dp", 1),
         precision=row.text("precision"),
-        input_tokens=row.whole("isl"),
-        output_tokens=row.whole("osl"),
+        input_tokens=row.tokens("isl"),
+        output_tokens=row.tokens("osl"),
         load=load,
         amount=amount,
         framework=row.text("framework"),

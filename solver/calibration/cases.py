@@ -60,8 +60,12 @@ def case_of(setup: Setup, constants: Constants | None = None, operators: Source 
     }
     try:
         scenario = Scenario.model_validate(data)
-    except (ValidationError, InputError) as error:
-        raise Unpriced(f"no scenario: {str(error).splitlines()[0][:80]}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"][:2])
+        raise Unpriced(f"no scenario: {where}: {first['msg'][:80]}") from None
+    except InputError as error:
+        raise Unpriced(f"no scenario: {error.message[:80]}") from None
     return Case(setup, scenario, strategy, engines, BUDGETS.get(engine or "", 8192))
 
 
@@ -88,8 +92,7 @@ def _layout(setup: Setup, has_experts: bool) -> tuple[Strategy, int]:
         width = setup.gpus // stages // setup.data
     elif has_experts and setup.data > 1 and setup.expert > setup.tensor:
         width, replicas = setup.tensor * setup.data, setup.data
-    engines, rest = divmod(setup.gpus, width * stages)
-    if rest or not engines:
+    if not width or setup.gpus % (width * stages):
         raise Unpriced("the degrees do not divide the GPUs")
     if width % replicas:
         raise Unpriced("the attention replicas do not divide the stage")
@@ -100,7 +103,7 @@ def _layout(setup: Setup, has_experts: bool) -> tuple[Strategy, int]:
     tensor = width // replicas
     return (
         Strategy(tensor=tensor, data=replicas, pipeline=stages, expert=expert, expert_tensor=sliced),
-        engines,
+        setup.gpus // (width * stages),
     )
 
 
@@ -136,8 +139,14 @@ def precision_of(setup: Setup, model: dict[str, Any], card: dict[str, Any]) -> d
     if said.startswith(("fp8", "mxfp8")):
         block = {"block": 128} if str(model.get("architecture", "")).startswith(BLOCKS) else {}
         return {"weights": "fp8", "kv_cache": narrow, **block}
+    if said.startswith("int8"):
+        return {"weights": "int8", "kv_cache": narrow}
     if said.startswith("int4"):
-        return {"weights": "bf16", "experts": "int4", "kv_cache": narrow} if experts else {"weights": "int4"}
+        return (
+            {"weights": "bf16", "experts": "int4", "kv_cache": narrow}
+            if experts
+            else {"weights": "int4", "kv_cache": narrow}
+        )
     if said.startswith(("nvfp4", "fp4")):
         if experts and not str(model.get("architecture", "")).startswith("Qwen3"):
             return {"weights": "bf16", "experts": "nvfp4", "kv_cache": narrow}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Iterable
 from datetime import date
 
 import numpy as np
 
 from ...models.constants import Efficiency
-from ...models.operator_times import Source
 from .errors import Errors
-from .fit import Fitted, Name, Vector
+from .fit import Fitted
+from .problem import Name, Vector
 
 _QUANTITIES = ("ttft", "tpot", "throughput")
 _SHARES = set(Efficiency.model_fields)
 _COUNTS = {"wait_steps", "pace"}
+_SPREADS = {"mfu": ("expert_mfu", "attention_mfu"), "bandwidth": ("expert_bandwidth", "kv_bandwidth")}
+"""Shares that, stated alone, speak for others too (Efficiency): these are then written as well, as they were."""
+SIGNATURE = "# Constants of the cost model, fitted by `shardwise calibrate`"
+"""How a file that `calibrate` wrote begins."""
 FEWEST_FOR_A_BAND = 8
 """Measurements of a quantity below which the packaged band stays."""
 
@@ -36,7 +42,7 @@ def errors_of(found: Fitted, residuals: Vector, quantity: str) -> Errors:
     return Errors.of(np.exp(residuals_of(found, residuals, quantity)) - 1)
 
 
-def written(found: Fitted, name: str, source: str, skipped: dict[str, int], operators: Source) -> str:
+def written(found: Fitted, name: str, source: str, skipped: dict[str, int]) -> str:
     """The text of the file."""
     setups = {row.setup for row in found.rows}
     cards, engines = (
@@ -44,20 +50,41 @@ def written(found: Fitted, name: str, source: str, skipped: dict[str, int], oper
         for keys in zip(*((s.accelerator, s.engine or "") for s in setups), strict=True)
     )
     lines = [
-        f"# Constants of the cost model, fitted by `shardwise calibrate` on {date.today():%Y-%m-%d} to {source}:",
-        f"# {len(found.rows)} figures of {len(setups)} setups, {', '.join(engines)} on {', '.join(cards)}.",
+        f"{SIGNATURE} on {date.today():%Y-%m-%d} to {_plain(source)}:",
+        f"# {len(found.rows)} figures of {len(setups)} setups, {_listed(engines)} on {_listed(cards)}.",
         "# Lay it under a scenario: shardwise solve SCENARIO --knowledge THIS_FILE",
-        f"name: {name}",
-        f"operator_times: {operators}  # the constants were fitted beside these",
+        f"name: {_text(name)}",
+        f"operator_times: {found.operators}  # the constants were fitted beside these",
     ]
     for group in ("efficiency", "latencies"):
         values = {key: value for key, value in found.values.items() if key[0] == group}
         if values:
             lines.append(f"{group}:")
             lines += [f"  {key[1]}: {_shown(key, value)}  # ± {found.spread[key]:.0%}" for key, value in values.items()]
+        if group == "efficiency":
+            lines += [f"  {name}: {found.start[group, name]:.4g}  # as it was" for name in _spoken_for(found)]
     lines += _bands(found, source)
     lines += _calibration(found, setups=len(setups), groups=found.groups, skipped=skipped)
     return "\n".join(lines) + "\n"
+
+
+def _spoken_for(found: Fitted) -> list[str]:
+    names = [other for name, others in _SPREADS.items() if ("efficiency", name) in found.values for other in others]
+    return [name for name in names if ("efficiency", name) not in found.values]
+
+
+def _text(words: str) -> str:
+    """A YAML scalar, whatever stands in it: names come from people's files."""
+    return json.dumps(words, ensure_ascii=True)
+
+
+def _plain(words: str) -> str:
+    """For a comment, on one line."""
+    return words if words.isprintable() else ascii(words)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return _plain(", ".join(names)) or "another engine"
 
 
 def _shown(name: Name, value: float) -> str:
@@ -75,7 +102,9 @@ def _bands(found: Fitted, source: str) -> list[str]:
     lines = ["bands:  # measured / predicted of eight in ten, cross-validated"]
     lines += [f"  {quantity}: [{low}, {high}]" for quantity, (low, high) in
               ((quantity, quantile_band(values)) for quantity, values in enough.items())]  # fmt: skip
-    return [*lines, f"  source: cross-validated fit to {source}"]
+    packaged = [quantity for quantity in _QUANTITIES if quantity not in enough]
+    rest = f"; {' and '.join(packaged)}: packaged, too few figures" if packaged else ""
+    return [*lines, f"  source: {_text(f'cross-validated fit to {source}{rest}')}"]
 
 
 def _calibration(found: Fitted, *, setups: int, groups: int, skipped: dict[str, int]) -> list[str]:
@@ -88,8 +117,8 @@ def _calibration(found: Fitted, *, setups: int, groups: int, skipped: dict[str, 
             lines.append(f"    {quantity}: {{n: {shown['after'].n}, {medians}}}")
     if found.left_alone:
         lines.append("  left_alone:")
-        lines += [f"    {group}.{name}: '{why}'" for (group, name), why in found.left_alone.items()]
+        lines += [f"    {group}.{name}: {_text(why)}" for (group, name), why in found.left_alone.items()]
     if skipped:
         lines.append("  skipped:")
-        lines += [f"    '{reason.replace(chr(39), '')}': {count}" for reason, count in Counter(skipped).most_common()]
+        lines += [f"    {_text(reason)}: {count}" for reason, count in Counter(skipped).most_common()]
     return lines

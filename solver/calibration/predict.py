@@ -43,15 +43,21 @@ class Prediction:
         return self.requests_rate * tokens
 
 
-def predict(case: Case) -> Prediction:
-    """Price the given strategy under its load. Raises Unpriced where the load cannot be carried."""
+def predict(case: Case, *, saturated: bool = False) -> Prediction:
+    """Price the given strategy under its load.
+
+    Where a rate of requests cannot be carried, `saturated` asks for the figures at the most that can be; else that
+    raises Unpriced.
+    """
     work = case.scenario.workload
+    if work.open_loop and not work.decodes:
+        raise Unpriced("prompts without answers that arrive at a rate")
     if not work.decodes or work.batch:
         return _batch(case)
     if case.setup.load == "offline_max":
         return _queued(case)
     if work.open_loop:
-        return _open(case)
+        return _open(case, saturated)
     per_engine = -(-work.sequences // case.engines)
     prices = _engines(case, np.array([max(per_engine, case.strategy.data)]))
     return Prediction(float(prices.ttft[0]), float(prices.tpot[0]), float(prices.rate[0]) * case.engines)
@@ -89,14 +95,17 @@ def _queued(case: Case) -> Prediction:
     return Prediction(None, None, float(prices.rate[fits[-1]]) * case.engines)
 
 
-def _open(case: Case) -> Prediction:
+def _open(case: Case, saturated: bool) -> Prediction:
     """Requests arrive at a rate: the load at which an engine finishes as many."""
     steps = np.unique(np.geomspace(case.strategy.data, MOST_IN_FLIGHT, _STEPS).astype(np.int64))
     prices = _engines(case, steps)
     wanted = float(case.scenario.workload.request_rate or 0) / case.engines
     enough = np.flatnonzero((prices.rate >= wanted) & (prices.utilization < 1))
     if not len(enough):
-        raise Unpriced("beyond saturation")
+        if not saturated:
+            raise Unpriced("beyond saturation")
+        most = int(np.where(prices.utilization < 1, prices.rate, 0.0).argmax())
+        return Prediction(float(prices.ttft[most]), float(prices.tpot[most]), float(prices.rate[most]) * case.engines)
     at = int(enough[0])
     weight = 1.0
     if at and prices.rate[at] > prices.rate[at - 1]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ...models import InputError
+from ...models.errors import Place
 from ...models.measurement import Measurement
 from ...models.plan import Plan
 from ..calibration.errors import Errors
@@ -18,24 +19,31 @@ def calibrate_and_save(files: Sequence[Path], plan: Path | None, engine: str | N
     """Fit, write the knowledge file, print a JSON object. Returns the exit code."""
     try:
         import scipy  # type: ignore[import-untyped]  # noqa: F401
-
-        from ..calibration.fit import Problem, fit
     except ImportError:
         raise InputError(
             "`calibrate` needs scipy, which is missing", help="pip install 'shardwise[calibrate]'"
         ) from None
+    from ..calibration.fit import fit
     from ..calibration.knowledge import errors_of, written
+    from ..calibration.problem import Problem
     from ..writing.files import write_text
 
+    _may_write(out)
     measurements, skipped = _read(files, plan)
+    if not measurements:
+        raise InputError(
+            f"no row can be compared ({_most(skipped)})" if skipped else "there are no measurements",
+            help="docs/calibration.md lists the metrics and loads",
+        )
     chosen = _one_kind(measurements, engine, gpu)
     problem = Problem(chosen)
-    problem.skipped |= skipped
+    for reason, count in skipped.items():
+        problem.skipped[reason] = problem.skipped.get(reason, 0) + count
     say(f"  operator times: {problem.operators}")
     say(f"… fitting {len(problem.rows)} figures of {len(problem.cases)} setups")
     found = fit(problem)
     source = ", ".join(file.name for file in files)
-    path = write_text(out, written(found, out.stem, source, problem.skipped, problem.operators))
+    path = write_text(out, written(found, out.stem, source, problem.skipped))
     stages = {"before": found.before, "after": found.after, "held_out": found.held_out}
     errors = {
         quantity: {name: errors_of(found, residuals, quantity) for name, residuals in stages.items()}
@@ -45,7 +53,7 @@ def calibrate_and_save(files: Sequence[Path], plan: Path | None, engine: str | N
         if of["after"].n:
             say(f"  {quantity}: {_words(of)}")
     for (group, name), value in found.values.items():
-        say(f"  {group}.{name}: {problem.start((group, name)):.4g} → {value:.4g}, ± {found.spread[group, name]:.0%}")
+        say(f"  {group}.{name}: {found.start[group, name]:.4g} → {value:.4g}, ± {found.spread[group, name]:.0%}")
     if found.left_alone:
         say(f"  left as they are, the figures do not tell them: {', '.join(name for _, name in found.left_alone)}")
     if problem.skipped:
@@ -65,6 +73,19 @@ def calibrate_and_save(files: Sequence[Path], plan: Path | None, engine: str | N
         )
     )
     return 0
+
+
+def _may_write(out: Path) -> None:
+    """Before the work: a knowledge file, in a folder that is there, in place of nothing but an earlier one."""
+    from ..calibration.knowledge import SIGNATURE
+
+    if out.suffix.lower() not in (".yaml", ".yml"):
+        raise InputError("a knowledge file is written as .yaml", place=Place(out), help="--out my-cluster.yaml")
+    if out.is_dir() or not out.parent.is_dir():
+        raise InputError("there is no such folder" if not out.is_dir() else "this is a folder", place=Place(out))
+    if out.exists() and not out.read_bytes().startswith(SIGNATURE.encode()):
+        help = "name a new file, or one that `calibrate` wrote"
+        raise InputError("this file is not overwritten: `calibrate` did not write it", place=Place(out), help=help)
 
 
 def _most(skipped: dict[str, int]) -> str:

@@ -14,7 +14,7 @@ from ..errors import DisagreementError
 from ..pools.solving import deploy
 from ..writing.deployment_md import deployment_headline
 from ..writing.explanation import conflict_text
-from ..writing.results_md import measured_words
+from ..writing.results_md import band_words, measured_words
 from ..writing.save import save_deployment
 from .output import EXIT_CODES, disagreed, progress, say
 
@@ -67,6 +67,8 @@ def _show(plan: DeploymentPlan, paths: dict[str, str]) -> None:
         if check.name.startswith(("requirements.", "memory.", "load.", "pools.")):
             margin = f", {check.margin:+.1%} margin" if check.margin is not None else ""
             say(f"  ok   {check.statement}: {check.predicted}{margin}")
+    if plan.uncertainty is not None:
+        say(f"  {band_words(plan.uncertainty)}")
     for pool in plan.pools:
         say(f"  {pool.role} pool: {pool.gpus} GPUs, utilisation {pool.utilization:.1%}")
     for one in plan.restrictions:

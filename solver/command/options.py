@@ -27,7 +27,7 @@ def duration(option: str, text: str | None) -> float | None:
 
 
 def share(option: str, text: str) -> float:
-    """A share above 0, such as 10% or 0.1. Raises InputError."""
+    """A share such as 10% or 0.1. Raises InputError."""
     from ...models import InputError
     from ...models.units import SHARE, parse
 
@@ -35,6 +35,8 @@ def share(option: str, text: str) -> float:
         found = parse(float(text) if text.replace(".", "", 1).isdigit() else text, SHARE, bare=True)
     except ValueError as error:
         raise InputError(f"{option}: {error}") from None
-    if not 0 < found <= 10:
-        raise InputError(f"{option}: {text[:20]} is not above 0 % and at most 1,000 %", help="write such as 10%")
+    if found >= 1 and "%" not in text:  # 10 is more likely 10 % than 1,000 %
+        raise InputError(f"{option}: is {text[:20]} meant as {text[:20]}% or {found:.0%}?", help="write the % sign")
+    if found > 10:
+        raise InputError(f"{option}: {text[:20]} is above 1,000 %", help="write such as 10%")
     return found

@@ -81,6 +81,9 @@ def explain(
         "readings": plan.readings,
         "warnings": plan.warnings,
     }
+    if file is not None and file.margin:
+        note = f"limits are tightened by {file.margin * 100:.3g}% (--margin); edits say what the file must state"
+        common["warnings"] = (*plan.warnings, note)
     if plan.status == "unknown":
         return Explanation(complete=False, searched="nothing: stopped before there was an answer", **common)
     report(plan)
@@ -103,7 +106,8 @@ def explain(
         told = _told(_by_hand(scenario, origin), report)
     else:
         common["proof"] = plan.proof.model_copy(update={"second_route": AGREED})
-    mended, left = _repairs(scenario, rows, watch, stated, apply, solved, everything, report)
+    margin = 0.0 if file is None else file.margin
+    mended, left = _repairs(scenario, rows, watch, stated, apply, solved, everything, report, margin)
     return Explanation(
         complete=rows.complete and len(told) == min(total, wanted) and not watch.over,
         searched=_searched(rows),
@@ -143,10 +147,11 @@ def _repairs(
     solved: Callable[[Scenario], Plan],
     everything: bool,
     report: Report,
+    margin: float,
 ) -> tuple[tuple[Repair, ...], int]:
     """(repairs, proposals that were not solved)."""
     try:
-        proposed = proposals(scenario, rows, watch, stated)
+        proposed = proposals(scenario, rows, watch, stated, margin)
     except StoppedError:
         return (), len(rows.found.proved)
     wanted = proposed if everything else proposed[:SHOWN]

@@ -50,8 +50,11 @@ class Loosening:
     """Whether the limit is a number that can be tightened."""
 
 
-def loosening(demand: Demand, scenario: Scenario, stated: Stated = lambda _: None) -> Loosening:
-    """The way a demand of this scenario can give way. Numbers are rounded in the units that are `stated`."""
+def loosening(demand: Demand, scenario: Scenario, stated: Stated = lambda _: None, margin: float = 0.0) -> Loosening:
+    """The way a demand of this scenario can give way. Numbers are rounded in the units that are `stated`.
+
+    `margin` is the share by which the scenario's requirements are tighter than those that stand in its file.
+    """
     condition = demand.condition
     if condition.id == "gpus.available":
         return _machine(scenario)
@@ -62,20 +65,21 @@ def loosening(demand: Demand, scenario: Scenario, stated: Stated = lambda _: Non
     if condition.kind == "pin":
         return _pin(condition.key, scenario)
     if isinstance(condition, Limit):
-        return _requirement(condition, stated(condition.key))
+        return _requirement(condition, stated(condition.key), margin)
     return _waived(demand, scenario)
 
 
-def _requirement(limit: Limit, stated: Any) -> Loosening:
+def _requirement(limit: Limit, stated: Any, margin: float) -> Loosening:
     up = limit.sense == "<="
-    before = stated if isinstance(stated, str) else written(limit.bound, unit_of(limit))
-    unit = _unit_size(before)
+    factor = 1.0 if limit.column == "memory" else 1 + margin if up else 1 / (1 + margin)  # of what the file says
+    before = stated if isinstance(stated, str) else written(limit.bound * factor, unit_of(limit))
+    unit = _unit_size(before) / factor
 
     def tightest(facts: Facts) -> float:
         return _rounded(float(facts[limit.column]) / unit, up) * unit
 
     def edits(value: float, _: Stated) -> tuple[Edit, ...]:
-        return (Edit(key=limit.key, before=before, after=written(value, before, up=up)),)
+        return (Edit(key=limit.key, before=before, after=written(value * factor, before, up=up)),)
 
     return Loosening(
         0,

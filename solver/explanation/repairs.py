@@ -31,7 +31,7 @@ class Proposal:
     rank: tuple[float, ...]
 
 
-def proposals(scenario: Scenario, found: Search, watch: Watch, stated: Stated) -> list[Proposal]:
+def proposals(scenario: Scenario, found: Search, watch: Watch, stated: Stated, margin: float = 0.0) -> list[Proposal]:
     """One for each correction that edits of the scenario can make, best first: fewest edits; then what the person set,
     then hardware, then knowledge; then the smallest change."""
     made = []
@@ -39,7 +39,7 @@ def proposals(scenario: Scenario, found: Search, watch: Watch, stated: Stated) -
         demands = [d for bit, d in enumerate(found.rows.demands) if mask >> bit & 1]
         if any(demand.condition.kind == "engine" for demand in demands):
             continue  # no key sets one rule of an engine aside; engines() proposes others
-        ways = [loosening(demand, scenario, stated) for demand in demands]
+        ways = [loosening(demand, scenario, stated, margin) for demand in demands]
         tightened = _tightened(found, mask, ways, watch)
         if tightened is None:
             continue

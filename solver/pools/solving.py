@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from ...models import Scenario
+from ...models.bands import Uncertainty
 from ...models.deployment import DeploymentPlan, PoolEngine
 from ...models.pass_time import PassTime
 from ...models.plan import Proof, Status
@@ -93,6 +94,7 @@ def assembled(market: Market, found: Answer, proof: Proof) -> DeploymentPlan:
         plan = deployment_of(conditions, entries, demands, proof)
         plan = plan.model_copy(
             update={
+                "uncertainty": Uncertainty.around(conditions.bands, plan.predictions),
                 "placement": place_pools(conditions, demands.cards, entries),
                 "checks": checks_of(plan, demands, parts),
                 "warnings": answer.warnings_of(conditions),

@@ -11,7 +11,7 @@ from ...models.table_scenario import TableScenario
 from .explanation import conflict_section
 from .given_md import knowledge_section, load_section, model_section, stocks_section
 from .layout_md import ranks_section
-from .results_md import balance_rows, checks_table, passes_section, proof_table, sources_section
+from .results_md import balance_rows, certainty_words, checks_table, passes_section, proof_table, sources_section
 from .text import bullets, plural, section, show_bytes, show_rate, show_seconds, table
 
 
@@ -215,7 +215,8 @@ def _performance_section(plan: DeploymentPlan) -> str:
             "At the rate under *requests*, the most that the deployment carries within the limits; below it waits "
             "are shorter. Beyond 95 % of an engine's time no figure is given."
         )
-    return section("Expected performance", table(("figure", "value"), rows), note)
+    certainty = certainty_words(plan.uncertainty, plan.scenario.requirements.tightened_by)
+    return section("Expected performance", table(("figure", "value"), rows), note, *certainty)
 
 
 def _memory_section(plan: DeploymentPlan) -> str:

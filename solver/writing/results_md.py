@@ -24,13 +24,16 @@ def performance_section(plan: Plan) -> str:
     if p.output_tokens_per_s is not None:
         rows.append(("output", show_rate(p.output_tokens_per_s)))
     rows += [("input", show_rate(p.input_tokens_per_s)), ("per GPU used", show_rate(p.tokens_per_s_per_gpu))]
-    parts = [table(("figure", "value"), rows)]
-    if plan.uncertainty is not None:
-        parts.append(f"{band_words(plan.uncertainty)}.")
-    if plan.scenario.requirements.tightened_by:
-        share = plan.scenario.requirements.tightened_by
-        parts.append(f"The requirements were tightened by {share:.0%} for that (`--margin`).")
-    return section("Expected performance", *parts)
+    certainty = certainty_words(plan.uncertainty, plan.scenario.requirements.tightened_by)
+    return section("Expected performance", table(("figure", "value"), rows), *certainty)
+
+
+def certainty_words(band: Uncertainty | None, tightened_by: float) -> list[str]:
+    """How far off the figures may be, and the margin that was kept for that."""
+    words = [] if band is None else [f"{band_words(band)}."]
+    if tightened_by:
+        words.append(f"The requirements were tightened by {tightened_by * 100:.3g}% for that (`--margin`).")
+    return words
 
 
 def band_words(band: Uncertainty) -> str:
