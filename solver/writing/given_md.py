@@ -9,7 +9,7 @@ from .text import bullets, section, show_bytes, show_count, show_rate, table
 
 def hardware_section(scenario: Scenario) -> str:
     """The machine."""
-    h, efficiency = scenario.hardware, scenario.efficiency
+    h = scenario.hardware
     card = h.accelerator
     rates = ", ".join(f"{name} {rate / 1e12:,.0f} TFLOPS" for name, rate in card.compute.model_dump().items() if rate)
     memory, usable = show_bytes(card.memory), show_bytes(h.usable_memory)
@@ -21,10 +21,19 @@ def hardware_section(scenario: Scenario) -> str:
         f"Memory: {memory} per card, of which {usable} ({h.memory_utilization:.0%}) may be used; "
         f"{show_bytes(card.memory_bandwidth)}/s",
         f"Links per GPU and direction: {inside}/s inside a node, {between}/s between nodes",
-        f"Dense matrices reach {efficiency.mfu:.0%} of the peak rate and {efficiency.bandwidth:.0%} of the memory "
-        "bandwidth; all constants stand at the end",
+        _operators(scenario),
     ]
     return section("Hardware environment", bullets(lines))
+
+
+def _operators(scenario: Scenario) -> str:
+    if scenario.operator_times.source == "measured":
+        return "Times of operators: tables measured on this card, where it has them; all constants stand at the end"
+    efficiency = scenario.efficiency
+    return (
+        f"Dense matrices reach {efficiency.mfu:.0%} of the peak rate and {efficiency.bandwidth:.0%} of the memory "
+        "bandwidth; all constants stand at the end"
+    )
 
 
 def stocks_section(scenario: Scenario) -> str:
