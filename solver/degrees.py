@@ -69,6 +69,9 @@ def legal_strategies(
     variables.model.add(variables.engines == 1)
     order = [getattr(variables, name) for name in ("tensor", "expert", "pipeline", "expert_tensor", "data", "context")]
     variables.model.add_decision_strategy(order, cp_model.CHOOSE_FIRST, cp_model.SELECT_MIN_VALUE)
+    asked = str(variables.model.proto)
+    if (known := _ENUMERATED.get(asked)) is not None:
+        return known
     solver = new_solver()
     solver.parameters.enumerate_all_solutions = True
     # Products of degrees have useless linear relaxations: without them the enumeration is 10 to 15 times faster.
@@ -79,7 +82,17 @@ def legal_strategies(
     if status not in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
         raise StoppedError
     found = np.array(collector.found, dtype=np.int64).reshape(-1, len(DEGREES))
-    return found[np.lexsort(found.T[::-1])]
+    found = found[np.lexsort(found.T[::-1])]
+    found.setflags(write=False)
+    if len(_ENUMERATED) == MOST_ENUMERATED:
+        del _ENUMERATED[next(iter(_ENUMERATED))]
+    _ENUMERATED[asked] = found
+    return found
+
+
+MOST_ENUMERATED = 64
+_ENUMERATED: dict[str, NDArray[np.int64]] = {}
+"""Models written out -> their solutions: the scenarios of a sweep that differ in their load have the same ones."""
 
 
 class _Collector(cp_model.CpSolverSolutionCallback):
