@@ -72,7 +72,7 @@ class Latencies(Model):
     indexer: Seconds = Field(default=105e-6, description="more, per layer with an indexer of its own, likewise")
     block_matrix: Seconds = Field(default=11.6e-6, description="per dense matrix of a block-fp8 checkpoint")
     all_reduce: Seconds = Field(default=23e-6, description="per all-reduce over 4 ranks; grows as below")
-    all_reduce_growth: float = Field(default=0.25, ge=0, le=2, description="exponent of (ranks / 4)")
+    all_reduce_growth: float = Field(default=0.1, ge=0, le=2, description="exponent of (ranks / 4)")
     exchange: Seconds = Field(default=35e-6, description="per dispatch or combine over 8 ranks; grows as below")
     exchange_growth: float = Field(default=0.2, ge=0, le=2, description="exponent of (ranks / 8)")
     iteration: Seconds = Field(default=0.05e-3, description="host time per forward pass and pipeline stage")
