@@ -62,8 +62,7 @@ def resolved(data: dict[str, Any], folder: str | Path | None) -> Any:
     if isinstance(stated, OperatorTimes):
         return stated
     if stated is None:
-        stated = "measured" if cards and all(measured(card) for card in cards) else "datasheet"
-        found: Any = {"source": stated}
+        found: Any = {"source": automatic(data.get("hardware"))}
     else:
         found = {"source": stated} if isinstance(stated, str) else stated
         if not isinstance(found, dict):
@@ -75,6 +74,12 @@ def resolved(data: dict[str, Any], folder: str | Path | None) -> Any:
     if found.get("source") == "measured":
         found = {"by_constants": _by_constants(data), **found}
     return found
+
+
+def automatic(hardware: Any) -> Source:
+    """Where times come from if nobody says: tables, where every card of the hardware has its own here."""
+    cards = list(_cards(hardware))
+    return "measured" if cards and all(measured(card) for card in cards) else "datasheet"
 
 
 def _by_constants(data: dict[str, Any]) -> list[Operator]:
@@ -91,9 +96,9 @@ def _must_be_here(cards: list[str], tables: Path | None) -> None:
     try:
         root = tables_folder(tables)
         for card in cards:
-            stands_in = RELATIVES.get(card, (card,))[0]
-            if not (card in RELATIVES and has_tables(card_folder(root, stands_in))):
-                card_folder(root, card)
+            relative = card in RELATIVES and not has_tables(root / card)
+            for needed in RELATIVES[card] if relative else (card,):
+                card_folder(root, needed)
     except InputError as error:
         raise InputError(error.message, path=("operator_times",), help=error.help) from None
 
