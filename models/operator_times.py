@@ -68,7 +68,7 @@ def resolved(data: dict[str, Any], folder: str | Path | None) -> Any:
         if not isinstance(found, dict):
             return stated  # reported by the model's own validator
         if found.get("tables") is not None:
-            found = {"source": "measured", **found, "tables": Path(folder or "") / str(found["tables"])}
+            found = {"source": "measured", **found, "tables": str(Path(folder or "") / str(found["tables"]))}
         if found.get("source") == "measured":
             _must_be_here(cards, found.get("tables"))
     if found.get("source") == "measured":
@@ -88,13 +88,13 @@ def _by_constants(data: dict[str, Any]) -> list[Operator]:
     return sorted({operator for key in stated for operator in STATED.get(key, ())})
 
 
-def _must_be_here(cards: list[str], tables: Path | None) -> None:
+def _must_be_here(cards: list[str], tables: str | None) -> None:
     if find_spec("pyarrow") is None:
         raise InputError(
             "measured operator times need pyarrow", path=("operator_times",), help="pip install 'shardwise[silicon]'"
         )
     try:
-        root = tables_folder(tables)
+        root = tables_folder(Path(tables) if tables else None)
         for card in cards:
             relative = card in RELATIVES and not has_tables(root / card)
             for needed in RELATIVES[card] if relative else (card,):

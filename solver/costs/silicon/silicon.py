@@ -28,7 +28,7 @@ class Silicon:
     """
 
     def __init__(self, card: Accelerator, engine: str | None = None, folder: Path | None = None) -> None:
-        """`engine` is vllm, sglang, trtllm or one without tables; none: any, in the order of preference. Reads nothing."""
+        """`engine`: vllm, sglang, trtllm or one without tables; none: any, in order of preference. Reads nothing."""
         root = tables_folder(folder)
         self.sheet = Sheet.of(card)
         self.relative: str | None = None
