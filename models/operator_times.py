@@ -56,7 +56,8 @@ class OperatorTimes(Model):
 def resolved(data: dict[str, Any], folder: str | Path | None) -> Any:
     """The raw `operator_times` of a raw scenario: as stated, else measured where every card has tables here.
 
-    A relative folder of tables starts at `folder`. Raises InputError where measured times are stated and are not here.
+    A relative folder of tables starts at `folder`, and is written in full: plans are read again elsewhere. Raises
+    InputError where measured times are stated and are not here.
     """
     stated, cards = data.get("operator_times"), list(_cards(data.get("hardware")))
     if isinstance(stated, OperatorTimes):
@@ -68,7 +69,7 @@ def resolved(data: dict[str, Any], folder: str | Path | None) -> Any:
         if not isinstance(found, dict):
             return stated  # reported by the model's own validator
         if found.get("tables") is not None:
-            found = {"source": "measured", **found, "tables": str(Path(folder or "") / str(found["tables"]))}
+            found = {"source": "measured", **found, "tables": str(Path(folder or "").absolute() / str(found["tables"]))}
         if found.get("source") == "measured":
             _must_be_here(cards, found.get("tables"))
     if found.get("source") == "measured":
