@@ -76,9 +76,9 @@ def lines(silicon: Silicon) -> Iterator[Line]:
     store, moves = silicon._computes, silicon._moves
     for name in ("bf16", "fp8", "fp8_block", "nvfp4"):
         products = tried(lambda name=name: matrix._products(store, name))
-        if products is not None and products.format == name:
-            yield f"GEMM {name}", "its n and its k together", without_axes(products.grid, 1, 2)
-            yield f"GEMM {name}", "its m", without_axes(products.grid, 0)
+        if products is not None and products[0].exact:  # the stated engine's, where it has the format
+            yield f"GEMM {name}", "its n and its k together", without_axes(products[0].grid, 1, 2)
+            yield f"GEMM {name}", "its m", without_axes(products[0].grid, 0)
     for phase, title in (("context_attention", "prompt attention"), ("generation_attention", "decode attention")):
         for head_dim, window, kv in ((128, 0, "bfloat16"), (128, 0, "fp8"), (64, 128, "bfloat16")):
             wanted = attention.Category("bfloat16", kv, float(head_dim), float(window))

@@ -35,8 +35,8 @@ def answers(own: Silicon, like: Silicon) -> Iterator[Both]:
     store = own._computes
     for name in ("bf16", "fp8", "fp8_block", "nvfp4"):
         products = tried(lambda name=name: matrix._products(store, name))
-        if products is not None and products.exact:
-            _, (m, n, k) = points(products.grid)
+        if products is not None and products[0].exact:
+            _, (m, n, k) = points(products[0].grid)
             yield f"GEMM {name}", own.matrix(name, m, k, n), like.matrix(name, m, k, n)
     for phase, title in (("context_attention", "prompts"), ("generation_attention", "decoding")):
         wanted = attention.Category("bfloat16", "bfloat16", 128.0, 0.0)

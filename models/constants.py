@@ -17,6 +17,10 @@ from .units import Bytes, Seconds, Share
 Provenance = Literal["datasheet", "measured", "fitted", "assumed", "stated", "derived"]
 
 
+SPREAD = {"expert_mfu": "mfu", "attention_mfu": "mfu", "expert_bandwidth": "bandwidth", "kv_bandwidth": "bandwidth"}
+"""Efficiency -> the wider one that sets it where it is not stated itself."""
+
+
 class Efficiency(Model):
     """Shares of the peak that operators reach.
 
@@ -48,15 +52,7 @@ class Efficiency(Model):
     def _spread(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        data = dict(data)
-        for given, others in (
-            ("mfu", ("expert_mfu", "attention_mfu")),
-            ("bandwidth", ("expert_bandwidth", "kv_bandwidth")),
-        ):
-            if given in data:
-                for other in others:
-                    data.setdefault(other, data[given])
-        return data
+        return {**{name: data[wider] for name, wider in SPREAD.items() if wider in data}, **data}
 
 
 BARE = ("all_reduce_growth", "exchange_growth", "token_traffic", "wait_steps", "pace")

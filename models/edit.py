@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_serializer
 
 from .base import Model
-from .constants import WITH_TABLES, Latencies, default_latencies
+from .constants import SPREAD, WITH_TABLES, Efficiency, Latencies, default_latencies
 from .engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from .errors import InputError
 from .hardware import Accelerator, Hardware, Link
+from .operator_times import STATED, automatic
 from .scenario import Scenario
 from .units import BANDWIDTH, COMPUTE, DURATION, MEMORY, Dimension, parse, show_bytes
 
@@ -186,13 +187,26 @@ def edited_scenario(scenario: Scenario, edits: Sequence[Edit]) -> Scenario:
             if data["latencies"][name] == getattr(old or Latencies(), name):
                 del data["latencies"][name]
     if any(edit.key.startswith(("hardware.accelerator", "hardware.inventory")) for edit in edits):
-        # Another card may have no tables, or have them: where operator times come from is asked anew.
-        beside = default_latencies(data.pop("operator_times")["source"])
-        for name in WITH_TABLES:
-            if data["latencies"][name] == getattr(beside, name):
-                del data["latencies"][name]
+        _forget_times(scenario, data)
     data = edited(data, edits, scenario)
     card, memory = data["hardware"]["accelerator"], scenario.hardware.accelerator.memory
     if isinstance(card, dict) and card["id"] != "inline" and card["memory"] != memory:
         card |= _resized(card, card["memory"])
     return Scenario.model_validate(data)
+
+
+def _forget_times(scenario: Scenario, data: dict[str, Any]) -> None:
+    """Another card may have no tables, or have them: where operator times come from is asked anew, if nobody said.
+
+    Constants that a dump holds though nobody stated them would then speak over the tables.
+    """
+    times = scenario.operator_times
+    if times.tables is not None or times.source != automatic(scenario.hardware):
+        return
+    del data["operator_times"]
+    for group, default in (("latencies", default_latencies(times.source)), ("efficiency", Efficiency())):
+        names = [name for name in data[group] if name in WITH_TABLES or f"{group}.{name}" in STATED]
+        unstated = {name for name in names if data[group][name] == getattr(default, name)}
+        for name in unstated:
+            if SPREAD.get(name, name) in unstated:  # else the wider constant would set it
+                del data[group][name]

@@ -56,25 +56,31 @@ class OperatorTimes(Model):
 def resolved(data: dict[str, Any], folder: str | Path | None) -> Any:
     """The raw `operator_times` of a raw scenario: as stated, else measured where every card has tables here.
 
-    A relative folder of tables starts at `folder`. Raises InputError where measured times are stated and are not here.
+    A relative folder of tables starts at `folder`, and is written in full: plans are read again elsewhere. Raises
+    InputError where measured times are stated and are not here.
     """
     stated, cards = data.get("operator_times"), list(_cards(data.get("hardware")))
     if isinstance(stated, OperatorTimes):
         return stated
     if stated is None:
-        stated = "measured" if cards and all(measured(card) for card in cards) else "datasheet"
-        found: Any = {"source": stated}
+        found: Any = {"source": automatic(data.get("hardware"))}
     else:
         found = {"source": stated} if isinstance(stated, str) else stated
         if not isinstance(found, dict):
             return stated  # reported by the model's own validator
         if found.get("tables") is not None:
-            found = {"source": "measured", **found, "tables": Path(folder or "") / str(found["tables"])}
+            found = {"source": "measured", **found, "tables": str(Path(folder or "").absolute() / str(found["tables"]))}
         if found.get("source") == "measured":
             _must_be_here(cards, found.get("tables"))
     if found.get("source") == "measured":
         found = {"by_constants": _by_constants(data), **found}
     return found
+
+
+def automatic(hardware: Any) -> Source:
+    """Where times come from if nobody says: tables, where every card of the hardware has its own here."""
+    cards = list(_cards(hardware))
+    return "measured" if cards and all(measured(card) for card in cards) else "datasheet"
 
 
 def _by_constants(data: dict[str, Any]) -> list[Operator]:
@@ -83,17 +89,17 @@ def _by_constants(data: dict[str, Any]) -> list[Operator]:
     return sorted({operator for key in stated for operator in STATED.get(key, ())})
 
 
-def _must_be_here(cards: list[str], tables: Path | None) -> None:
+def _must_be_here(cards: list[str], tables: str | None) -> None:
     if find_spec("pyarrow") is None:
         raise InputError(
             "measured operator times need pyarrow", path=("operator_times",), help="pip install 'shardwise[silicon]'"
         )
     try:
-        root = tables_folder(tables)
+        root = tables_folder(Path(tables) if tables else None)
         for card in cards:
-            stands_in = RELATIVES.get(card, (card,))[0]
-            if not (card in RELATIVES and has_tables(card_folder(root, stands_in))):
-                card_folder(root, card)
+            relative = card in RELATIVES and not has_tables(root / card)
+            for needed in RELATIVES[card] if relative else (card,):
+                card_folder(root, needed)
     except InputError as error:
         raise InputError(error.message, path=("operator_times",), help=error.help) from None
 

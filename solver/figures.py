@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..models import Link, Scenario
-from ..models.constants import BARE, Efficiency, Latencies, Provenance, Reserves, default_latencies, source_of
+from ..models.constants import BARE, SPREAD, Efficiency, Latencies, Provenance, Reserves, default_latencies, source_of
 from ..models.engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from ..models.plan import Figure
 from ..models.silicon_folder import tables_name
@@ -102,8 +102,7 @@ def _defaults(scenario: Scenario, group: str) -> Efficiency | Latencies | Reserv
 
 def _set_by(scenario: Scenario, group: str, name: str) -> tuple[Provenance, str]:
     """Who set a constant that is not the default."""
-    spread = {"expert_mfu": "mfu", "attention_mfu": "mfu", "expert_bandwidth": "bandwidth", "kv_bandwidth": "bandwidth"}
-    for key in (name, spread.get(name, name)):
+    for key in (name, SPREAD.get(name, name)):
         if (file := scenario.knowledge.get(f"{group}.{key}")) is not None:
             return "stated", f"knowledge: {file}"
     engine = scenario.engine

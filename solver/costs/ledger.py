@@ -49,8 +49,9 @@ def _pass_time(
     """Every kind of layer apart, so that its operators count as often as there are layers of it."""
     pace, operators = s.latencies.pace, np.zeros(len(KINDS))
     total = s.latencies.iteration * float(degrees[0, DEGREES.index("pipeline")])
-    for kind, count in Counter(s.layer_kinds).items():
-        alone = replace(s, kinds=(s.kinds[kind],), vocabulary=0)
+    for kind, count in Counter(s.kinds[i] for i in s.layer_kinds).items():
+        projected = {kind.projects: s.attention[kind.projects]}
+        alone = replace(s, kinds=(kind,), attention=projected, vocabulary=0)
         ledger = _ledger(alone)
         total += count * float(layer_times(_row(alone, degrees), work, ledger).layers[0, 0])
         operators += count * pace * ledger.seconds()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ....models.errors import InputError
 from .tables import rows_of
 
 Engine = Literal["vllm", "trtllm", "sglang"]
@@ -27,10 +26,8 @@ class TableFile:
 
 
 def engines_in_order(engine: str | None) -> tuple[str, ...]:
-    """The stated engine first, the others as in ENGINES."""
-    if engine is not None and engine not in ENGINES:
-        raise InputError(f"no silicon tables for engine '{engine}'", help=f"engines: {', '.join(ENGINES)}, or none")
-    return ENGINES if engine is None else (engine, *(other for other in ENGINES if other != engine))
+    """The stated engine first, the others as in ENGINES; one that nobody measured has only those."""
+    return tuple(sorted(ENGINES, key=lambda known: known != engine))
 
 
 def versions(card: Path, operator: str, engine: str, name: str) -> list[TableFile]:

@@ -28,7 +28,7 @@ class Silicon:
     """
 
     def __init__(self, card: Accelerator, engine: str | None = None, folder: Path | None = None) -> None:
-        """`engine` is vllm, sglang or trtllm; none: any, in the order of preference. Reads nothing yet."""
+        """`engine`: vllm, sglang, trtllm or one without tables; none: any, in order of preference. Reads nothing."""
         root = tables_folder(folder)
         self.sheet = Sheet.of(card)
         self.relative: str | None = None

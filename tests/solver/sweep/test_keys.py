@@ -12,6 +12,8 @@ from shardwise.solver.sweep import keys
 from shardwise.solver.sweep.code import digest_of
 from shardwise.solver.sweep.keys import Keys
 
+from tests.solver.costs.silicon import made
+
 SCENARIO = Path(__file__).parents[3] / "scenarios" / "llama-3.1-8b-h100-1.yaml"
 CONFIG = Path(__file__).parents[2] / "models" / "hf_configs"
 
@@ -52,3 +54,34 @@ def test_the_content_of_a_config_is_in_it(tmp_path: Path) -> None:
     before = Keys(base).of({"model": "./config.json"})
     config.write_text("{ }")
     assert before != Keys(base).of({"model": "./config.json"})
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_the_measured_tables_are_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: bool) -> None:
+    """Those that the scenario names, or those that lie here; written anew they make another key."""
+    root, file = tmp_path / "tables", tmp_path / "base.yaml"
+    gemm = made.write(made.place(root, "gemm", "gemm"), made.gemm())
+    text = SCENARIO.read_text(encoding="utf-8")
+    file.write_text(text + ("operator_times: {tables: tables}\n" if stated else ""), encoding="utf-8")
+
+    def key() -> str:
+        return Keys(ScenarioFile.read(file)).of({})
+
+    if not stated:
+        without = key()
+        monkeypatch.setenv("SHARDWISE_SILICON", str(root))
+        assert key() != without
+    before = key()
+    assert key() == before
+    made.write(gemm, made.gemm(["bfloat16"]))
+    changed = key()
+    assert changed != before
+    made.write(made.place(root, "moe", "moe"), made.moe())
+    assert key() not in (before, changed)
+
+
+def test_a_stated_source_is_in_it(tmp_path: Path) -> None:
+    base, sheet = tmp_path / "base.yaml", tmp_path / "sheet.yaml"
+    base.write_text(SCENARIO.read_text(encoding="utf-8"), encoding="utf-8")
+    sheet.write_text(base.read_text(encoding="utf-8") + "operator_times: datasheet\n", encoding="utf-8")
+    assert Keys(ScenarioFile.read(base)).of({}) != Keys(ScenarioFile.read(sheet)).of({})

@@ -9,7 +9,7 @@ import pytest
 from shardwise.models import catalog, silicon_folder
 from shardwise.models.errors import InputError
 from shardwise.models.silicon_folder import tables_folder
-from shardwise.solver.costs.silicon import Silicon
+from shardwise.solver.costs.silicon import ESTIMATED, Silicon
 from shardwise.solver.costs.silicon.files import version_key
 
 from . import made
@@ -65,9 +65,10 @@ def test_a_card_without_tables(folder: Path, id: str) -> None:
     assert "h100-sxm" in str(caught.value.help)
 
 
-def test_an_engine_without_tables(folder: Path) -> None:
-    with pytest.raises(InputError, match="no silicon tables for engine 'ollama'"):
-        Silicon(made.card(), "ollama", folder)
+def test_an_engine_that_nobody_measured_has_the_others_tables(folder: Path) -> None:
+    seconds, kind = Silicon(made.card(), "my-engine", folder).decode_attention(4, 1024, 32, 8, 128)
+    assert seconds == Silicon(made.card(), None, folder).decode_attention(4, 1024, 32, 8, 128)[0]
+    assert kind == ESTIMATED
 
 
 def test_the_variable_names_a_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
