@@ -64,6 +64,7 @@ def test_from_measurements_to_a_plan(tmp_path: Path) -> None:
     said = json.loads(result.out)
     assert said["status"] == "fitted" and said["knowledge"] == "mine.yaml"
     assert said["constants"]["latencies.pace"] == pytest.approx(1.4, rel=0.15)
+    assert said["no_better_elsewhere"] == []
     assert said["skipped"] == {"model mine is not in the catalog": 1, "metric ttft_p99": 1}
     assert set(said["errors"]) == {"ttft", "tpot", "throughput"}
     tpot = said["errors"]["tpot"]
@@ -107,6 +108,14 @@ def test_several_engines_are_fitted_one_by_one(tmp_path: Path) -> None:
         assert result.code == 0
         assert json.loads(result.out)["constants"]["latencies.pace"] == pytest.approx(pace, rel=0.25)
     assert "no measurement is of engine 'tgi'" in refused(tmp_path, file, "--engine", "tgi")
+
+
+def test_what_holds_for_one_model_only_is_said(tmp_path: Path) -> None:
+    """One model is slower than predicted, the other is not: neither tells the other's times."""
+    of = {model: [each for each in LOADS if each.model == model] for model in ("llama-3.1-8b", "qwen3-8b")}
+    result = calibrate(tmp_path, table(tmp_path, slower(of["llama-3.1-8b"], 1.6) + slower(of["qwen3-8b"], 1.0)))
+    assert result.code == 0 and "warning: on groups left out" in result.err
+    assert "tpot" in json.loads(result.out)["no_better_elsewhere"]
 
 
 def test_one_gpu_of_several(tmp_path: Path) -> None:
