@@ -57,7 +57,8 @@ def tightened(limits: _Limits, share: float, arriving: float | str | None = None
     factor = 1 + share
     if isinstance(arriving, float) and share:
         limits = _carrying(limits, arriving)
-    stricter: dict[str, Any] = {"tightened_by": (1 + getattr(limits, "tightened_by", 0.0)) * factor - 1}
+    already: float = getattr(limits, "tightened_by", 0.0)
+    stricter: dict[str, Any] = {"tightened_by": already + share + already * share}
     for name in _TIMES:
         if (value := getattr(limits, name, None)) is not None:
             stricter[name] = value / factor

@@ -52,12 +52,18 @@ def calibrate_and_save(files: Sequence[Path], plan: Path | None, engine: str | N
     for quantity, of in errors.items():
         if of["after"].n:
             say(f"  {quantity}: {_words(of)}")
+    worse = [quantity for quantity, of in errors.items() if _worse_elsewhere(of)]
     for (group, name), value in found.values.items():
         say(f"  {group}.{name}: {found.start[group, name]:.4g} → {value:.4g}, ± {found.spread[group, name]:.0%}")
     if found.left_alone:
         say(f"  left as they are, the figures do not tell them: {', '.join(name for _, name in found.left_alone)}")
     if problem.skipped:
         say(f"  left out: {sum(problem.skipped.values())} rows ({_most(problem.skipped)})")
+    if worse:
+        say(
+            f"warning: on groups left out {' and '.join(worse)} is no better than before the fit: these constants may "
+            "be right for what was measured and for nothing else"
+        )
     say(f"  knowledge: {path}")
     print(
         json.dumps(
@@ -67,6 +73,7 @@ def calibrate_and_save(files: Sequence[Path], plan: Path | None, engine: str | N
                 "constants": {f"{group}.{name}": value for (group, name), value in found.values.items()},
                 "left_alone": {f"{group}.{name}": why for (group, name), why in found.left_alone.items()},
                 "errors": {q: {name: asdict(e) for name, e in of.items()} for q, of in errors.items() if of["after"].n},
+                "no_better_elsewhere": worse,
                 "skipped": problem.skipped,
             },
             ensure_ascii=False,
@@ -93,6 +100,11 @@ def _most(skipped: dict[str, int]) -> str:
     order = sorted(skipped.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{reason}: {count}" for reason, count in order[:4])
     return shown + (f", {len(order) - 4} reasons more" if len(order) > 4 else "")
+
+
+def _worse_elsewhere(of: dict[str, Errors]) -> bool:
+    """Whether the constants make matters worse for what they were not fitted to."""
+    return bool(of["after"].n) and (of["held_out"].median or 0.0) > (of["before"].median or 0.0)
 
 
 def _words(of: dict[str, Errors]) -> str:

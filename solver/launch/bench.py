@@ -27,6 +27,7 @@ def bench_command(scenario: Scenario, url: str, share: float, rate: float) -> li
     command += ["--random-output-len", str(round(outputs.mean))]
     command += ["--random-range-ratio", json.dumps(spread), "--ignore-eos"]
     command += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "50,95,99"]
+    command += ["--save-result"]  # `calibrate` reads it
     if work.open_loop:
         sent = rate if work.request_rate == "max" else min(rate, float(work.request_rate or rate) * share)
         command += ["--request-rate", f"{sent:.6g}", "--burstiness", f"{work.burstiness:g}"]

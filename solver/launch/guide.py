@@ -46,7 +46,7 @@ def _order(copies: Sequence[Copy], ways: Sequence[Front], engine: str) -> str:
         own = any("trtllm-serve" in front.command for front in routers)
         with_ = "TensorRT-LLM's own orchestrator" if own and len(routers) == 1 else f"{VERSIONS[engine]}"
         steps.append(f"When the engines answer, run {which} on the node in its address ({with_}).")
-    steps.append("`bench.sh` sends the load that the plan was made for.")
+    steps.append("`bench.sh` sends the load that the plan was made for, and saves its result.")
     return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
