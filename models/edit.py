@@ -142,6 +142,7 @@ def _written_out(card: Accelerator, leave_out: Set[str]) -> dict[str, Any]:
         "node_link": _link(card.node_link),
         "network_link": _link(card.network_link),
         "launches": card.launches if card.launches != 1 else None,
+        "measured_as": card.measured_as,
         "assumed": list(card.assumed),
         "sources": dict(card.sources),
     }
@@ -154,6 +155,7 @@ def _resized(card: dict[str, Any], memory: Any) -> dict[str, Any]:
     found = {
         "id": f"{card['id']}-{memory.replace(' ', '').lower()}",
         "name": f"{card.get('name', card['id'])} with {memory}",
+        "measured_as": card.get("measured_as") or card["id"],
         "assumed": [figure for figure in card.get("assumed", ()) if figure != "memory"],
     }
     sources = {key: text for key, text in card.get("sources", {}).items() if key != "memory"}

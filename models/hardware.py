@@ -85,6 +85,9 @@ class Accelerator(Model):
     launches: float = Field(
         default=1.0, gt=0, le=100, description="fixed times per layer on this card and its host, relative to Hopper's"
     )
+    measured_as: str | None = Field(
+        default=None, description="id of the card whose measured times are this one's: the same with another memory"
+    )
     assumed: tuple[str, ...] = Field(default=(), description="figures without a published source")
     sources: dict[str, str] = Field(default_factory=dict, description="figure -> where it was published")
 

@@ -36,6 +36,9 @@ STATED: dict[str, tuple[Operator, ...]] = {
 """Constant -> operators whose time it makes. Who states it means it: tables do not speak over it."""
 
 
+COMPUTING: set[Operator] = {"matrices", "experts", "attention"}
+
+
 class OperatorTimes(Model):
     """`measured` or `datasheet`, a choice that holds for all cards of a scenario."""
 
@@ -56,6 +59,8 @@ class OperatorTimes(Model):
 def resolved(data: dict[str, Any], folder: str | Path | None) -> Any:
     """The raw `operator_times` of a raw scenario: as stated, else measured where every card has tables here.
 
+    A scenario that states shares of the peaks (`efficiency.mfu`, …) and no `operator_times` means the data sheet.
+
     A relative folder of tables starts at `folder`, and is written in full: plans are read again elsewhere. Raises
     InputError where measured times are stated and are not here.
     """
@@ -63,14 +68,16 @@ def resolved(data: dict[str, Any], folder: str | Path | None) -> Any:
     if isinstance(stated, OperatorTimes):
         return stated
     if stated is None:
-        found: Any = {"source": automatic(data.get("hardware"))}
+        # Shares of the peaks are fitted together with the fixed times beside them: one of them stated, all count.
+        shared = set(_by_constants(data)) & COMPUTING
+        found: Any = {"source": "datasheet" if shared else automatic(data.get("hardware"))}
     else:
         found = {"source": stated} if isinstance(stated, str) else stated
         if not isinstance(found, dict):
             return stated  # reported by the model's own validator
         if found.get("tables") is not None:
             found = {"source": "measured", **found, "tables": str(Path(folder or "").absolute() / str(found["tables"]))}
-        if found.get("source") == "measured":
+        if found.get("source") == "measured" and "by_constants" not in found:  # a plan is read without being priced
             _must_be_here(cards, found.get("tables"))
     if found.get("source") == "measured":
         found = {"by_constants": _by_constants(data), **found}
@@ -113,6 +120,7 @@ def _cards(hardware: Any) -> Iterator[str]:
     for entry in entries if isinstance(entries, (list, tuple)) else ():
         fields = getattr(entry, "__dict__", entry)
         card = fields.get("accelerator") if isinstance(fields, dict) else None
-        name = card.get("id", "inline") if isinstance(card, dict) else getattr(card, "id", card)
+        fields = card if isinstance(card, dict) else getattr(card, "__dict__", {"id": card})
+        name = fields.get("measured_as") or fields.get("id", "inline")
         if isinstance(name, str):
             yield name

@@ -101,7 +101,10 @@ def card_folder(root: Path, card: str) -> Path:
 
 
 def measured(card: str, folder: Path | None = None) -> bool:
-    """Whether a card has tables of its own that can be read here."""
+    """Whether a card has tables of its own that can be read here. Raises InputError if the variable names no folder."""
+    named = os.environ.get(VARIABLE)
+    if named and named != NOWHERE and not Path(named).is_dir():
+        raise InputError(f"{VARIABLE} names no folder: {named[:200]}", help=f"a folder of {LAYOUT}, or {NOWHERE}")
     return _measured(card, folder, os.environ.get(VARIABLE))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..models import Link, Scenario
 from ..models.constants import BARE, SPREAD, Efficiency, Latencies, Provenance, Reserves, default_latencies, source_of
 from ..models.engine_profile import CONSTANTS as ENGINE_CONSTANTS
+from ..models.operator_times import automatic
 from ..models.plan import Figure
 from ..models.silicon_folder import tables_name
 from ..models.units import show_bytes, show_seconds
@@ -31,6 +32,13 @@ def _operators(scenario: Scenario) -> Figure:
         )
     but = f", but {', '.join(times.by_constants)}" if times.by_constants else ""
     return Figure(name="operator_times", value=f"tables{but}", provenance="measured", source=tables_name(times.tables))
+
+
+def tables_unused(scenario: Scenario) -> str | None:
+    """What to say where tables of all cards are here and the data sheet counts; None where they count, or are not."""
+    if scenario.operator_times.source == "measured" or automatic(scenario.hardware) != "measured":
+        return None
+    return "Tables of these cards are here and not used: `operator_times` or a share of the peaks is stated"
 
 
 def _card_figures(scenario: Scenario) -> list[Figure]:

@@ -142,7 +142,7 @@ def verdict_depends_on(answer: Plan | Explanation) -> dict[str, object]:
 
 def show_plan(plan: Plan, paths: dict[str, str]) -> None:
     """The verdict, the warnings, the requirements, and where the rest is."""
-    from ..figures import open_figures
+    from ..figures import open_figures, tables_unused
     from ..readings import flips
     from ..writing.plan_md import plain_headline
     from ..writing.results_md import band_words, measured_words
@@ -160,8 +160,9 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
                 say(f"  {'ok  ' if check.ok else 'FAIL'} {check.statement}: {check.predicted}{margin}")
         if plan.uncertainty is not None:
             say(f"  {band_words(plan.uncertainty)}")
-        if (tables := measured_words(plan.passes)) is not None:
-            say(f"  {tables}")
+        for tables in (measured_words(plan.passes), tables_unused(plan.scenario)):
+            if tables is not None:
+                say(f"  {tables}")
         for other in plan.alternatives[:1]:
             close = "; inside the band, measure both" if other.inside_band else ""
             say(

@@ -101,9 +101,16 @@ def test_every_card_can_be_written_out() -> None:
         card = read(data).hardware.accelerator
         larger = read(edited(data, [Edit(key="hardware.accelerator.memory", after="999 GB")], read(data)))
         changed = larger.hardware.accelerator.model_copy(
-            update={"memory": card.memory, "id": card.id, "name": card.name, "sources": card.sources}
+            update={
+                "memory": card.memory,
+                "id": card.id,
+                "name": card.name,
+                "sources": card.sources,
+                "measured_as": None,
+            }
         )
         assert changed == card
+        assert larger.hardware.accelerator.measured_as == id
 
 
 def test_json_says_from_and_to() -> None:

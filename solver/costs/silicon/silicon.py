@@ -30,6 +30,7 @@ class Silicon:
     def __init__(self, card: Accelerator, engine: str | None = None, folder: Path | None = None) -> None:
         """`engine`: vllm, sglang, trtllm or one without tables; none: any, in order of preference. Reads nothing."""
         root = tables_folder(folder)
+        card = card.model_copy(update={"id": card.measured_as or card.id})
         self.sheet = Sheet.of(card)
         self.relative: str | None = None
         """The card whose efficiencies stand in, if this one was not measured."""

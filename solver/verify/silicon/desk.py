@@ -19,6 +19,7 @@ class Desk:
 
     def __init__(self, card: Accelerator, engine: str | None = None, folder: Path | None = None) -> None:
         root = root_of(folder)
+        card = card.model_copy(update={"id": card.measured_as or card.id})
         relative = card.id in STAND_INS and not list((root / card.id).rglob("*_perf.parquet"))
         names = STAND_INS[card.id] if relative else (card.id, card.id)
         self._card, self._relative = card, relative
