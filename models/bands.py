@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -24,9 +24,9 @@ Band = Annotated[tuple[Ratio, Ratio], AfterValidator(_ordered)]
 class Bands(Model):
     """Quantiles 10 % and 90 % of measured / predicted, cross-validated."""
 
-    ttft: Band = Field(default=(0.67, 1.47), description="time to first token")
-    tpot: Band = Field(default=(0.83, 1.21), description="time per output token")
-    throughput: Band = Field(default=(0.74, 1.43), description="tokens per second")
+    ttft: Band = Field(default=(0.67, 1.48), description="time to first token")
+    tpot: Band = Field(default=(0.83, 1.23), description="time per output token")
+    throughput: Band = Field(default=(0.77, 1.29), description="tokens per second")
     source: str = Field(
         default="packaged constants against published measurements, docs/accuracy.md", description="what they rest on"
     )
@@ -35,6 +35,20 @@ class Bands(Model):
         """The band around a prediction, in its unit."""
         low, high = getattr(self, quantity)
         return value * low, value * high
+
+
+WITH_TABLES: dict[str, Any] = {
+    "ttft": (0.65, 1.39),
+    "tpot": (0.86, 1.29),
+    "throughput": (0.81, 1.32),
+    "source": "measured tables and packaged constants against published measurements, docs/accuracy.md",
+}
+"""Defaults where operator times are measured."""
+
+
+def default_bands(operators: Literal["measured", "datasheet"]) -> Bands:
+    """Where nobody states any, beside such times of operators."""
+    return Bands.model_validate(WITH_TABLES if operators == "measured" else {})
 
 
 class Uncertainty(Model):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_serializer
 
+from .bands import default_bands
 from .base import Model
 from .constants import SPREAD, WITH_TABLES, Efficiency, Latencies, default_latencies
 from .engine_profile import CONSTANTS as ENGINE_CONSTANTS
@@ -206,6 +207,8 @@ def _forget_times(scenario: Scenario, data: dict[str, Any]) -> None:
     if times.tables is not None or times.source != automatic(scenario.hardware):
         return
     del data["operator_times"]
+    if scenario.bands == default_bands(times.source):
+        del data["bands"]
     for group, default in (("latencies", default_latencies(times.source)), ("efficiency", Efficiency())):
         names = [name for name in data[group] if name in WITH_TABLES or f"{group}.{name}" in STATED]
         unstated = {name for name in names if data[group][name] == getattr(default, name)}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from . import catalog, counts
-from .bands import Bands
+from .bands import Bands, default_bands
 from .base import Model, Positive
 from .constants import WITH_TABLES, Efficiency, Latencies, Reserves
 from .engine_profile import CONSTANTS as ENGINE_CONSTANTS
@@ -149,7 +149,7 @@ class Scenario(Model):
         times, latencies = resolved_times(data, (info.context or {}).get("folder")), data.get("latencies", {})
         source = times.get("source") if isinstance(times, dict) else getattr(times, "source", None)
         if source == "measured" and isinstance(latencies, dict):
-            data = {**data, "latencies": {**WITH_TABLES, **latencies}}
+            data = {"bands": default_bands("measured"), **data, "latencies": {**WITH_TABLES, **latencies}}
         return {**data, "operator_times": times}
 
     @field_validator("engine", mode="before")
