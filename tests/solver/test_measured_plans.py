@@ -153,7 +153,8 @@ def test_tables_that_are_there_do_not_change_the_data_sheets_answer(
     monkeypatch.setenv("SHARDWISE_SILICON", str(folder))
     by_tables = ScenarioFile.read(file.path).scenario
     stated = Scenario.model_validate(
-        by_tables.model_dump() | {"operator_times": "datasheet", "latencies": file.scenario.latencies}
+        by_tables.model_dump()
+        | {"operator_times": "datasheet", "latencies": file.scenario.latencies, "bands": file.scenario.bands}
     )
     assert by_tables.operator_times.source == "measured"
     assert stated == file.scenario

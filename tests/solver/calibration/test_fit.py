@@ -58,7 +58,8 @@ def test_among_all_constants() -> None:
 
 def test_exact_measurements_change_nothing() -> None:
     found = fitted(measured(setups(), {}), (PACE, BANDWIDTH, WAIT))
-    assert found.values == pytest.approx(found.start, rel=1e-3) and np.abs(found.after).max() < 1e-3
+    assert found.values == pytest.approx({name: found.start[name] for name in found.values}, rel=1e-3)
+    assert np.abs(found.after).max() < 1e-3
 
 
 def test_of_two_constants_that_do_the_same_one_is_fitted() -> None:
