@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from .base import Model
 from .errors import InputError
-from .silicon_folder import RELATIVES, card_folder, has_tables, measured, tables_folder
+from .silicon_folder import RELATIVES, card_folder, is_estimated, measured, tables_folder
 
 Source = Literal["measured", "datasheet"]
 Operator = Literal["matrices", "experts", "attention", "all_reduce", "exchange"]
@@ -104,8 +104,7 @@ def _must_be_here(cards: list[str], tables: str | None) -> None:
     try:
         root = tables_folder(Path(tables) if tables else None)
         for card in cards:
-            relative = card in RELATIVES and not has_tables(root / card)
-            for needed in RELATIVES[card] if relative else (card,):
+            for needed in RELATIVES[card] if is_estimated(card, root) else (card,):
                 card_folder(root, needed)
     except InputError as error:
         raise InputError(error.message, path=("operator_times",), help=error.help) from None

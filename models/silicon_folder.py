@@ -100,6 +100,11 @@ def card_folder(root: Path, card: str) -> Path:
     raise InputError(f"no silicon tables for card '{card}'", place=Place(root), help=f"cards: {known}; or add {LAYOUT}")
 
 
+def is_estimated(card: str, folder: Path | None = None) -> bool:
+    """Whether a related card's efficiencies stand in for a card's. Raises InputError where there are no tables."""
+    return card in RELATIVES and not has_tables(tables_folder(folder) / card)
+
+
 def measured(card: str, folder: Path | None = None) -> bool:
     """Whether a card has tables of its own that can be read here. Raises InputError if the variable names no folder."""
     named = os.environ.get(VARIABLE)

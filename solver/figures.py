@@ -7,7 +7,7 @@ from ..models.constants import BARE, SPREAD, Efficiency, Latencies, Provenance, 
 from ..models.engine_profile import CONSTANTS as ENGINE_CONSTANTS
 from ..models.operator_times import automatic
 from ..models.plan import Figure
-from ..models.silicon_folder import tables_name
+from ..models.silicon_folder import RELATIVES, is_estimated, tables_name
 from ..models.units import show_bytes, show_seconds
 
 _RATES = ("compute.bf16", "compute.fp8", "compute.int8", "compute.fp4")
@@ -31,7 +31,14 @@ def _operators(scenario: Scenario) -> Figure:
             source="peaks of the card and the shares below (docs/costs.md)",
         )
     but = f", but {', '.join(times.by_constants)}" if times.by_constants else ""
-    return Figure(name="operator_times", value=f"tables{but}", provenance="measured", source=tables_name(times.tables))
+    cards = [stock.accelerator.measured_as or stock.accelerator.id for stock in scenario.hardware.stocks]
+    related = [f"{card} as {RELATIVES[card][0]}" for card in cards if is_estimated(card, times.tables)]
+    return Figure(
+        name="operator_times",
+        value=f"tables{but}" + (f" of a related card ({', '.join(related)})" if related else ""),
+        provenance="assumed" if related else "measured",
+        source=tables_name(times.tables),
+    )
 
 
 def tables_unused(scenario: Scenario) -> str | None:

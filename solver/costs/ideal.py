@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .forward import Timed
+from .forward import LayerTimes, Timed
 from .links import stage_send
 from .memory import MemoryParts
 from .rows import Column, Rows
@@ -20,6 +20,16 @@ def boundaries(rows: Rows) -> tuple[Column, Column]:
         across[index] += leaves
         inside[index] += ~leaves
     return inside, across
+
+
+def least_growth(before: LayerTimes, after: LayerTimes, layers: Column, most: int) -> Column:
+    """Seconds by which a stage of at least `layers` layers takes longer after than before, at least.
+
+    Measured times may fall where work grows: then the stage may have all `most` layers, and the head.
+    """
+    each = (after.layers - before.layers).min(axis=0)
+    growth: Column = np.where(each < 0, float(most), np.ceil(layers - 1e-9)) * each
+    return growth + np.minimum(after.head - before.head, 0.0)
 
 
 class IdealStages:
@@ -56,7 +66,7 @@ class IdealStages:
         send = np.maximum(*(stage_send(rows, before.tokens, np.full(len(rows), crosses)) for crosses in (False, True)))
         beside = rows.setting.latencies.iteration + np.maximum(before.head, send)
         layers = np.maximum(1.0, (decode_slowest - beside) / before.layers.max(axis=0))
-        least = np.ceil(layers - 1e-9) * np.maximum((after.layers - before.layers).min(axis=0), 0.0)
+        least = least_growth(before, after, layers, len(rows.setting.layer_kinds))
         return np.where(rows.pipeline > 1, least, self.times(full)[0] - decode_slowest)
 
     def most(self, layers: Column) -> tuple[Column]:

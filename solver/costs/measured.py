@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from .source import PARTS, Part, Roofline, Shapes
 
 Size = Column | float
 Kinds = NDArray[np.int8]
+Flags = NDArray[np.bool_]
 LATENT = (512, 64, 128, 128)
 """KV rank, rotary, plain and value dimensions that latent attention was measured with."""
 EXCHANGED = 7168
@@ -163,25 +165,22 @@ class Measured(Roofline):
         exchanged = rows.context * rows.data > 1
 
         def table(at: Index) -> Answer:
-            seconds, kind = np.zeros(len(at)), np.zeros(len(at), np.int8)
+            """Each way of its own: one may be in the tables and the other not."""
+            seconds, kind = np.zeros(len(at)), np.full(len(at), ESTIMATED, np.int8)
+            shape = (s.hidden, s.expert_width, s.per_token, s.experts)
             for sent in (False, True):
                 some = np.flatnonzero(exchanged[at] == sent)
-                tokens, ranks, slices = (
-                    column[at][some] for column in (group_tokens * rows.imbalance, rows.expert, rows.expert_tensor)
-                )
-                seconds[some], kind[some] = self._silicon.experts(
-                    tokens,
-                    s.hidden,
-                    s.expert_width,
-                    s.per_token,
-                    s.experts,
-                    ranks,
-                    slices,
-                    held or "",
-                    exchanged=sent,
-                    gated=self._gated,
-                )
-            return seconds * self._widened, kind
+                here = at[some]
+                tokens = group_tokens[here] * rows.imbalance[here]
+                ranks = rows.expert[here], rows.expert_tensor[here]
+                try:
+                    found, kind[some] = self._silicon.experts(
+                        tokens, *shape, *ranks, held or "", exchanged=sent, gated=self._gated
+                    )
+                    seconds[some] = found * self._widened
+                except MissingTableError:
+                    seconds[some] = self.grouped(rows, group_tokens)[here]
+            return seconds, kind
 
         def sheet() -> Column:
             return Roofline.routed_experts(self, rows, group_tokens)
@@ -205,28 +204,36 @@ class Measured(Roofline):
         return self._asked("all_reduce", "sum", rows, by, table, lambda: self.note(by_sheet))
 
     def dispatch_and_combine(self, rows: Rows, tokens: Column) -> Column:
-        """See Roofline. DeepEP was measured with 8 bit on the way out, and in one hidden size."""
+        """See Roofline.
+
+        DeepEP was measured with 8 bit on the way out, in one hidden size, and on whole nodes: not where slices of
+        experts stand between its ranks.
+        """
         s, own = self._s, tokens / rows.tensor
-        measured = s.dispatch_bytes == 1 and s.hidden == EXCHANGED
+        by_sheet, few = links.dispatch_and_combine(rows, tokens), own <= LOW_LATENCY_TOKENS
+        whole = rows.expert_nodes == np.ceil(rows.expert / s.node)
+        kernels: dict[Kernel, Flags] = {"low_latency": whole & few, "normal": whole & ~few}
 
         def table(at: Index) -> Answer:
-            sent, ranks = own[at] * rows.imbalance[at], rows.expert[at]
-            few = own[at] <= LOW_LATENCY_TOKENS
-            seconds, kind = np.zeros(len(at)), np.zeros(len(at), np.int8)
-            kernels: dict[Kernel, Index] = {"low_latency": np.flatnonzero(few), "normal": np.flatnonzero(~few)}
-            for kernel, some in kernels.items():
-                for phase in PHASES:
-                    shape = (s.hidden, s.per_token, s.experts)
-                    more, where = self._silicon.exchange(sent[some], *shape, ranks[some], phase, kernel)
-                    seconds[some] += self._visible * more
-                    kind[some] = np.maximum(kind[some], where)
+            seconds, kind = by_sheet[at], np.full(len(at), ESTIMATED, np.int8)
+            for kernel, served in kernels.items():
+                some = np.flatnonzero(served[at])
+                with suppress(MissingTableError):
+                    seconds[some], kind[some] = self._deep_ep(rows, own, at[some], kernel)
             return seconds, kind
 
-        def sheet() -> Column:
-            return Roofline.dispatch_and_combine(self, rows, tokens)
+        measured = "sent" if s.dispatch_bytes == 1 and s.hidden == EXCHANGED else None
+        by = (tokens, rows.tensor, rows.expert, rows.expert_nodes)
+        return self._asked("exchange", measured, rows, by, table, lambda: self.note(by_sheet))
 
-        by = (tokens, rows.tensor, rows.expert)
-        return self._asked("exchange", "sent" if measured else None, rows, by, table, sheet)
+    def _deep_ep(self, rows: Rows, own: Column, at: Index, kernel: Kernel) -> Answer:
+        """There and back."""
+        s, seconds, kind = self._s, np.zeros(len(at)), np.zeros(len(at), np.int8)
+        shape = (s.hidden, s.per_token, s.experts)
+        for phase in PHASES:
+            more, where = self._silicon.exchange(own[at] * rows.imbalance[at], *shape, rows.expert[at], phase, kernel)
+            seconds, kind = seconds + self._visible * more, np.maximum(kind, where)
+        return seconds, kind
 
 
 def alike_prompts(prompt: Column, pairs: Column, prefix: Column) -> tuple[Column, Column, Column]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .forward import Timed
-from .ideal import boundaries
+from .ideal import boundaries, least_growth
 from .links import bridge_send
 from .memory import MemoryParts
 from .mixed_layout import Parts, room_of
@@ -122,7 +122,7 @@ class MixedIdeal:
         least = []
         for (_, _, most), before, after in zip(self._beside(decode), decode, full, strict=True):
             layers = np.maximum(1.0, (decode_slowest - host - most) / before.layers.max(axis=0))
-            least.append(np.ceil(layers - 1e-9) * np.maximum((after.layers - before.layers).min(axis=0), 0.0))
+            least.append(least_growth(before, after, layers, len(self._parts[0].setting.layer_kinds)))
         shortest: Column = np.minimum(*least)
         return shortest
 

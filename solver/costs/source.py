@@ -119,14 +119,18 @@ class Roofline:
         return sum(times[1:], times[0])
 
     def routed_experts(self, rows: Rows, group_tokens: Column) -> Column:
-        """See OperatorTimes. Only experts that some token chose are read."""
+        """See OperatorTimes."""
+        return self.note(self.grouped(rows, group_tokens))
+
+    def grouped(self, rows: Rows, group_tokens: Column) -> Column:
+        """The grouped products of the routed experts. Only experts that some token chose are read."""
         s, e, slices = self._s, rows.expert, rows.expert_tensor
         hit = 1 - (1 - s.per_token / s.experts) ** group_tokens
         flops = 2 * s.expert_weights * s.per_token * group_tokens * rows.imbalance / (e * slices)
         size = s.experts / e * hit * s.expert_weights / slices * s.expert_bytes
         per_expert, half = group_tokens * s.per_token / s.experts, s.efficiency.expert_half_rows
         time = self._matrix(flops, size, "experts", per_expert, half, s.expert_width / slices)
-        return self.note(np.where(group_tokens > 0, time, 0.0))
+        return np.where(group_tokens > 0, time, 0.0)
 
     def traffic(self, size: Column) -> Column:
         """See OperatorTimes."""

@@ -61,7 +61,8 @@ class TabledLinks(Links):
     def expert_exchange(self, tokens: float) -> float:
         """See Links."""
         by_sheet, shapes, ranks = super().expert_exchange(tokens), self.shapes, self.cut.expert
-        measured = shapes.hidden == 7168 and self._dispatch_bytes == 1
+        whole = self.cut.expert_nodes == math.ceil(ranks / self.cut.node)  # no slices of experts between its ranks
+        measured = shapes.hidden == 7168 and self._dispatch_bytes == 1 and whole
         if ranks == 1 or not measured or "exchange" in self._from_sheet:
             return by_sheet
         own = tokens / self.cut.tensor

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ....models import catalog
 from ....models.hardware import Accelerator
-from ....models.silicon_folder import RELATIVES, has_tables, tables_folder
+from ....models.silicon_folder import RELATIVES, is_estimated, tables_folder
 from ..origins import ESTIMATED
 from . import attention, collectives, exchange, experts, latent, matrix
 from .grids import Answer, Column
@@ -35,7 +35,7 @@ class Silicon:
         self.relative: str | None = None
         """The card whose efficiencies stand in, if this one was not measured."""
         computes = moves = card.id
-        if card.id in RELATIVES and not has_tables(root / card.id):
+        if is_estimated(card.id, root):
             computes, moves = RELATIVES[card.id]
             self.relative = computes
         self._computes = self._store(root, computes, card, engine)

@@ -137,6 +137,8 @@ def _opened(path: Path) -> Any:
         help = "pip install 'shardwise[silicon]'"
         raise InputError("silicon tables need pyarrow, which is missing", place=Place(path), help=help) from None
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise _bad(path, "not a readable .parquet: no regular file", "write or install it anew")
         if path.stat().st_size > LARGEST_FILE:
             raise _bad(path, f"larger than {LARGEST_FILE:,} bytes", "keep the shapes that models have")
         file = parquet.ParquetFile(path)
