@@ -11,12 +11,13 @@ from pathlib import Path
 
 from ...models import InputError, Plan
 from ...models.deployment import DeploymentPlan
+from ...models.errors import Place
 from ..sweep import export
 from ..sweep.local import run_locally
 from ..sweep.points import Point
 from ..sweep.row import FAILED, Row
 from ..sweep.run import Count, run
-from ..sweep.store import Store
+from ..sweep.store import FILE, Store
 from ..sweep.sweep_file import read_sweep
 from ..writing.files import save_folder
 from .output import say, stop_on_signals
@@ -152,11 +153,28 @@ def compare_and_show(first: Path, second: Path) -> int:
     from ...models.reading.plan_json import read_plan
     from ..report.compare import compare_plans, compare_sweeps
 
-    if first.is_dir() != second.is_dir():
-        raise InputError("a plan and a sweep cannot be compared", help="name two plan.json or two folders of sweeps")
-    if not first.is_dir():
-        print(compare_plans(read_plan(first), read_plan(second)))
+    one, two = _plan_in(first), _plan_in(second)
+    if one is not None and two is not None:
+        print(compare_plans(read_plan(one), read_plan(two)))
         return 0
-    with Store(first, writes=False) as one, Store(second, writes=False) as two:
-        print(compare_sweeps(one.all(), two.all()))
+    if one is not None or two is not None:
+        raise InputError("a plan and a sweep cannot be compared", help="name two plans or two folders of sweeps")
+    with Store(first, writes=False) as before, Store(second, writes=False) as after:
+        print(compare_sweeps(before.all(), after.all()))
     return 0
+
+
+def _plan_in(path: Path) -> Path | None:
+    """The plan that a path names: a file, or the folder in which `solve` saved one; None for the folder of a sweep."""
+    if not path.is_dir():
+        return path
+    plan = path / "plan.json"
+    if (path / FILE).is_file():
+        return None
+    if plan.is_file():
+        return plan
+    raise InputError(
+        "neither a plan nor a sweep is stored here",
+        place=Place(path),
+        help="name a plan.json, the folder of a `solve --save`, or the folder of a `sweep --save`",
+    )

@@ -189,6 +189,23 @@ def test_compare_and_report(tmp_path: Path) -> None:
     assert "another strategy: 0 of 2" in told
 
 
+def test_compare_takes_the_folders_of_plans(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert shardwise("solve", SCENARIO, "--save", tmp_path / name).returncode == 0
+    for second in (tmp_path / "b", tmp_path / "b" / "plan.json"):
+        told = shardwise("compare", tmp_path / "a", second)
+        assert (told.returncode, told.stdout.count("  the same")) == (0, 2), told
+    (tmp_path / "empty").mkdir()
+    refused = shardwise("compare", tmp_path / "a", tmp_path / "empty")
+    assert refused.returncode == 1
+    assert "neither a plan nor a sweep is stored here" in refused.stderr
+    assert "help: name a plan.json, the folder of a `solve --save`" in refused.stderr
+    words = ("--vary", "workload.concurrency=4", "--save", tmp_path / "sweep")
+    assert shardwise("sweep", SCENARIO, *words).returncode == 0
+    refused = shardwise("compare", tmp_path / "a", tmp_path / "sweep")
+    assert refused.returncode == 1 and "a plan and a sweep cannot be compared" in refused.stderr
+
+
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """A limit on the size of files stands for it: the store cannot grow any more."""
     import resource
