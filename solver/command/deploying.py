@@ -12,6 +12,7 @@ from ...models.deployment import DeploymentPlan
 from ...models.table_scenario import TableScenario
 from ..errors import DisagreementError
 from ..pools.solving import deploy
+from ..writing.checks import check_lines
 from ..writing.deployment_md import deployment_headline
 from ..writing.explanation import conflict_text
 from ..writing.results_md import band_words, measured_words
@@ -63,10 +64,8 @@ def _show(plan: DeploymentPlan, paths: dict[str, str]) -> None:
     say(deployment_headline(plan).replace("**", ""))
     if (tables := measured_words(plan.passes)) is not None:
         say(f"  {tables}")
-    for check in plan.checks:
-        if check.name.startswith(("requirements.", "memory.", "load.", "pools.")):
-            margin = f", {check.margin:+.1%} margin" if check.margin is not None else ""
-            say(f"  ok   {check.statement}: {check.predicted}{margin}")
+    for line in check_lines(plan, ("requirements.", "memory.", "load.", "pools.")):
+        say(f"  {line}")
     if plan.uncertainty is not None:
         say(f"  {band_words(plan.uncertainty)}")
     for pool in plan.pools:

@@ -144,6 +144,7 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
     """The verdict, the warnings, the requirements, and where the rest is."""
     from ..figures import open_figures
     from ..readings import flips
+    from ..writing.checks import check_lines
     from ..writing.plan_md import plain_headline
     from ..writing.results_md import band_words, measured_words
 
@@ -154,10 +155,8 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
         say("help: give more time, or bound the search with `strategy:` or fewer `hardware.gpus`")
     else:
         say(plain_headline(plan))
-        for check in plan.checks:
-            if check.name.startswith(("requirements.", "memory.")):
-                margin = f", {check.margin:+.1%} margin" if check.margin is not None else ""
-                say(f"  {'ok  ' if check.ok else 'FAIL'} {check.statement}: {check.predicted}{margin}")
+        for line in check_lines(plan, ("requirements.", "memory.")):
+            say(f"  {line}")
         if plan.uncertainty is not None:
             say(f"  {band_words(plan.uncertainty)}")
         if (tables := measured_words(plan.passes)) is not None:
