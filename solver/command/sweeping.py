@@ -160,7 +160,7 @@ def compare_and_show(first: Path, second: Path) -> int:
     if one is not None or two is not None:
         raise InputError("a plan and a sweep cannot be compared", help="name two plans or two folders of sweeps")
     with Store(first, writes=False) as before, Store(second, writes=False) as after:
-        print(compare_sweeps(before.all(), after.all()))
+        print(compare_sweeps(before.all(answers=True), after.all(answers=True)))
     return 0
 
 
