@@ -12,6 +12,7 @@ from pathlib import Path
 from ...models import InputError, Plan
 from ...models.deployment import DeploymentPlan
 from ...models.errors import Place
+from ..report.data import flips_words
 from ..sweep import export
 from ..sweep.local import run_locally
 from ..sweep.points import Point
@@ -47,7 +48,7 @@ def sweep_and_save(
     with Store(folder, writes=True) as store, _Bar(len(sweep)) as bar:
         done = run(sweep, store, runner, bar, stop, retry_failed=retry_failed, time_limit=time_limit)
         bar.close()
-        _tell(done, folder)
+        _tell(done, folder, flips_words(store.all()) if not done.left else ())
         if kind is not None and done.prepared == done.total:  # else the store still shows the sweep before
             _export(store, kind, folder)
         else:
@@ -63,7 +64,7 @@ def _summary(done: Count, folder: Path) -> dict[str, object]:
     return {**found, **dict(done.by_status), "store": str(folder)}
 
 
-def _tell(done: Count, folder: Path) -> None:
+def _tell(done: Count, folder: Path, flips: Iterable[str]) -> None:
     if done.prepared < done.total:
         say(f"stopped after looking at {done.prepared:,} of {done.total:,} scenarios, before any was computed")
         say("  the same command goes on")
@@ -72,6 +73,8 @@ def _tell(done: Count, folder: Path) -> None:
     same = f", {done.same:,} the same as one of these" if done.same else ""
     say(f"{done.total:,} scenarios: {done.stored:,} were in the store, {done.computed:,} computed{same}")
     say(f"  {counts or 'no results'}")
+    for line in flips:
+        say(f"  {line}")
     if done.left:
         say(f"  stopped with {done.left:,} left; the same command goes on")
     if done.by_status["unknown"]:
@@ -132,6 +135,8 @@ def report_and_save(folder: Path, out: Path | None) -> int:
         rows = list(store.all(answers=True))
     counts = ", ".join(f"{number:,} {status}" for status, number in Counter(row.status for row in rows).most_common())
     page = report(rows, f"Sweep {folder.name}", f"{len(rows):,} of {total:,} scenarios computed: {counts}")
+    for line in flips_words(rows):
+        say(line)
     path = write_text(out or folder / "report.html", page)
     say(f"report: {path} ({len(page) / 1e6:.1f} MB)")
     print(json.dumps({"status": "written", "report": str(path), "scenarios": len(rows)}))

@@ -189,6 +189,15 @@ def test_compare_and_report(tmp_path: Path) -> None:
     assert "another strategy: 0 of 2" in told
 
 
+def test_flips_are_told_by_sweep_and_report(tmp_path: Path) -> None:
+    words = ("--vary", "hardware.gpus=1,2", "--vary", "efficiency.bandwidth=x1,x0.5", "--save", tmp_path)
+    swept = shardwise("sweep", SCENARIO, *words)
+    told = [line.strip() for line in swept.stderr.splitlines() if "flip against x1" in line]
+    assert told in ([f"{n} of 2 scenarios flip against x1"] for n in range(3)), swept.stderr
+    pytest.importorskip("plotly")
+    assert told[0] in shardwise("report", tmp_path).stderr.splitlines()
+
+
 def test_compare_takes_the_folders_of_plans(tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert shardwise("solve", SCENARIO, "--save", tmp_path / name).returncode == 0
