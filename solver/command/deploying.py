@@ -17,7 +17,7 @@ from ..writing.deployment_md import deployment_headline
 from ..writing.explanation import conflict_text
 from ..writing.results_md import band_words, measured_words
 from ..writing.save import save_deployment
-from .output import EXIT_CODES, disagreed, progress, say
+from .output import EXIT_CODES, disagreed, progress, say, say_tightened
 
 
 def deploy_and_save(
@@ -54,6 +54,7 @@ def _show(plan: DeploymentPlan, paths: dict[str, str]) -> None:
         return
     if plan.status == "infeasible":
         say(f"no deployment exists for {plan.scenario.name}")
+        say_tightened(plan.scenario.requirements)
         if not plan.conflicts:
             say("  why was not found in the time given (--time-limit): no condition is named")
         for number, conflict in enumerate(plan.conflicts, 1):
@@ -62,6 +63,7 @@ def _show(plan: DeploymentPlan, paths: dict[str, str]) -> None:
             say(f"  {kind}: {path}")
         return
     say(deployment_headline(plan).replace("**", ""))
+    say_tightened(plan.scenario.requirements)
     if (tables := measured_words(plan.passes)) is not None:
         say(f"  {tables}")
     for line in check_lines(plan, ("requirements.", "memory.", "load.", "pools.")):

@@ -33,7 +33,7 @@ def certainty_words(band: Uncertainty | None, tightened_by: float) -> list[str]:
     """How far off the figures may be, and the margin that was kept for that."""
     words = [] if band is None else [f"{band_words(band)}."]
     if tightened_by:
-        words.append(f"The requirements were tightened by {tightened_by * 100:.3g}% for that (`--margin`).")
+        words.append(f"The requirements were tightened by {tightened_by * 100:,.4g}% for that (`--margin`).")
     return words
 
 
