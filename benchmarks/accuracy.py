@@ -1,5 +1,6 @@
 """Predictions beside a file of measurements: `python -m benchmarks.accuracy FILE [--json] [--plot PNG]`.
 
+It runs from the root of the repository, where the folder benchmarks/ lies.
 docs/accuracy.md tells the protocol. Shares are fractions: 0.12 is 12 %.
 """
 
@@ -11,6 +12,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +21,7 @@ from shardwise.models import InputError
 from shardwise.models.measurement import Measurement, Setup
 from shardwise.models.operator_times import Source
 from shardwise.models.reading.measurements import read_measurements
+from shardwise.models.silicon_folder import tables_folder, tables_name
 from shardwise.solver.calibration.compare import Comparison, compare
 from shardwise.solver.calibration.errors import Compared, Errors, ranking
 
@@ -94,13 +97,15 @@ def as_json(scored: Comparison, doubtful: Comparison, left_out: dict[str, int]) 
         "ranking": ranking(scored.rows).as_dict(),
         "skipped": {**left_out, **scored.skipped},
         "suspicious": {quantity: asdict(errors_of(doubtful.rows, quantity)) for quantity in QUANTITIES},
+        "operators": dict(scored.operators),
         "unit": "fraction",
     }
 
 
 def report(scored: Comparison, doubtful: Comparison, left_out: dict[str, int]) -> str:
     """The result for people."""
-    parts = [_line_table("All", {quantity: errors_of(scored.rows, quantity) for quantity in QUANTITIES})]
+    parts = [operators_words(scored)]
+    parts += [_line_table("All", {quantity: errors_of(scored.rows, quantity) for quantity in QUANTITIES})]
     for name, key in BREAKDOWNS.items():
         for quantity in QUANTITIES:
             groups: dict[str, list[Compared]] = defaultdict(list)
@@ -127,6 +132,23 @@ def report(scored: Comparison, doubtful: Comparison, left_out: dict[str, int]) -
     return "\n\n".join(parts)
 
 
+def operators_words(scored: Comparison) -> str:
+    """Which times of operators the predictions rest on."""
+    names = {"datasheet": lambda: "the cards' data sheets", "measured": lambda: f"measured tables ({tables_name()})"}
+    parts = [f"{names[source]()}, {count:,} rows" for source, count in scored.operators.most_common()]
+    return f"Operator times: {'; '.join(parts) or 'of no row'}."
+
+
+def _must_be_here(operators: Source | None, plot: bool) -> None:
+    """What takes packages is refused before anything is computed. Raises InputError."""
+    if plot and find_spec("matplotlib") is None:
+        raise InputError("--plot needs matplotlib", help="pip install 'shardwise[bench]', or leave --plot out")
+    if operators == "measured":
+        if find_spec("pyarrow") is None:
+            raise InputError("measured operator times need pyarrow", help="pip install 'shardwise[silicon]'")
+        tables_folder()
+
+
 def _line_table(title: str, lines: dict[str, Errors]) -> str:
     rows = []
     for label, errors in lines.items():
@@ -146,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     try:
+        _must_be_here(options.operators, options.plot is not None)
         sound, doubtful, left_out = measured(options.file)
     except InputError as error:
         sys.exit(str(error))

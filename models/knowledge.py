@@ -23,6 +23,8 @@ from .rules import Rule
 from .transformer import Transformer
 
 CONSTANTS = ("efficiency", "latencies", "reserves")
+CALIBRATED = ", calibrated"
+"""Stands behind the name of a file from whose `calibration` section it follows that its constants were fitted."""
 
 
 class Links(Model):
@@ -146,7 +148,8 @@ def load_knowledge(paths: Sequence[str | Path]) -> Knowledge:
         for group in ("accelerators", "models", *CONSTANTS):
             entries = {name: _signed(entry, file.name) for name, entry in getattr(part, group).items()}
             whole[group] = {**whole.get(group, {}), **entries}
-            origins |= {f"{group}.{name}": file.name for name in entries}
+            fitted = part.calibration and group in ("efficiency", "latencies")
+            origins |= {f"{group}.{name}": file.name + CALIBRATED * bool(fitted) for name in entries}
         for name in ("node", "network"):
             if (link := getattr(part.links, name)) is not None:
                 whole.setdefault("links", {})[name] = link

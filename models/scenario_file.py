@@ -156,11 +156,13 @@ def _conditions(scenario: Scenario) -> Scenario:
 
 def _scenario(tree: Tree, knowledge: Sequence[Path]) -> Scenario:
     """Validate a file's data with the knowledge under it."""
-    tree = named(replace(tree, data=copy.deepcopy(tree.data)))
+    tree = named(replace(tree, data=copy.deepcopy(tree.data), laid={}))
     if not knowledge:
         return validated(tree, Scenario)
     known = load_knowledge(knowledge)
     if isinstance(tree.data, dict):
+        if known.operator_times is not None and "operator_times" not in tree.data:
+            tree.laid["operator_times"] = _last_with("operator_times", knowledge)
         tree.data = lay_under(tree.data, known)
     scenario = validated(tree, Scenario)
     in_force = {f"rules.{rule.id}" for rule in scenario.rules_in_force}
@@ -168,3 +170,9 @@ def _scenario(tree: Tree, knowledge: Sequence[Path]) -> Scenario:
         what: file for what, file in scenario.knowledge.items() if not what.startswith("rules.") or what in in_force
     }
     return scenario.model_copy(update={"knowledge": used})
+
+
+def _last_with(key: str, knowledge: Sequence[Path]) -> Tree:
+    """The last of the knowledge files that state a key, which is the one that counts."""
+    trees = [read_file_tree(file) for path in knowledge for file in files_of(path)]
+    return [tree for tree in trees if isinstance(tree.data, dict) and key in tree.data][-1]

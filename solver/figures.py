@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..models import Link, Scenario
 from ..models.constants import BARE, SPREAD, Efficiency, Latencies, Provenance, Reserves, default_latencies, source_of
 from ..models.engine_profile import CONSTANTS as ENGINE_CONSTANTS
+from ..models.knowledge import CALIBRATED
 from ..models.operator_times import automatic
 from ..models.plan import Figure
 from ..models.silicon_folder import RELATIVES, is_estimated, tables_name
@@ -119,7 +120,7 @@ def _set_by(scenario: Scenario, group: str, name: str) -> tuple[Provenance, str]
     """Who set a constant that is not the default."""
     for key in (name, SPREAD.get(name, name)):
         if (file := scenario.knowledge.get(f"{group}.{key}")) is not None:
-            return "stated", f"knowledge: {file}"
+            return "fitted" if file.endswith(CALIBRATED) else "stated", f"knowledge: {file}"
     engine = scenario.engine
     if engine is not None and _brought(scenario, group, name):
         return "fitted", f"{engine.name}: {engine.sources.get(name, 'its profile')}"

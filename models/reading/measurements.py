@@ -6,9 +6,11 @@ with line and column.
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +54,7 @@ _METRICS: dict[str, tuple[Quantity, str, bool]] = {
     "request_throughput": ("throughput", "requests", False),
 }
 """Metric -> (what it is, what it counts, whether per GPU). Only means: quantiles would need the spread of the load."""
+_QUANTILE = re.compile(r"(^|_)(p\d+|median|std|min|max)(_|$)")
 _UNITS = {"ms": 1e-3, "s": 1.0, "us": 1e-6}
 
 
@@ -156,15 +159,25 @@ class _Cells:
         return max(1, round(value))
 
 
+def _unknown(what: str, name: str, known: Collection[str]) -> str:
+    """Why a row is left out; a name that resembles a known one may be misspelt. Quantiles are none of ours."""
+    name = name[:40]
+    if _QUANTILE.search(name):
+        return f"{what} {name}"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    near += [one for one in known if name.startswith(f"{one}_")]
+    return f"{what} {name or '(blank)'}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
 def _measurement(row: _Cells, left_out: Counter[str]) -> Measurement | None:
     """A row, or None with the reason counted: what the file may well hold, but nothing here predicts."""
     metric = row.text("metric").lower()
     if metric not in _METRICS:
-        left_out[f"metric {metric[:40] or '(blank)'}"] += 1
+        left_out[_unknown("metric", metric, _METRICS)] += 1
         return None
     load = row.text("load_type").lower()
     if load not in _LOADS:
-        left_out[f"load {load[:40] or '(blank)'}"] += 1
+        left_out[_unknown("load", load, _LOADS)] += 1
         return None
     if row.text("mode").lower() == "disaggregated":
         left_out["disaggregated"] += 1

@@ -43,9 +43,13 @@ class Tree:
     lines: list[str]
     values: dict[Path_, tuple[int, int]] = field(default_factory=dict)
     keys: dict[Path_, tuple[int, int]] = field(default_factory=dict)
+    laid: dict[str | int, Tree] = field(default_factory=dict)
+    """Top-level key -> the other file that it comes from."""
 
     def place(self, path: Path_, *, key: bool = False) -> Place:
         """Where the value (or key) at `path` stands; the nearest parent's place if it is absent."""
+        if path and path[0] in self.laid:
+            return self.laid[path[0]].place(path, key=key)
         table = self.keys if key else self.values
         while path and path not in table:
             path, table = path[:-1], self.values

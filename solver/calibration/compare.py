@@ -19,6 +19,8 @@ class Comparison:
 
     rows: list[Compared] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    operators: Counter[Source] = field(default_factory=Counter)
+    """Rows by where their times of operators come from."""
 
 
 def compare(
@@ -47,4 +49,5 @@ def compare(
             found.skipped[f"no {one.quantity} under this load"] += 1
         else:
             found.rows.append(Compared(one, value))
+            found.operators[case.scenario.operator_times.source] += 1
     return found

@@ -67,7 +67,7 @@ def solve(
         str | None, typer.Option(help="Stop after so many seconds (or '2 min') and keep what was found.")
     ] = None,
     margin: Annotated[
-        str | None, typer.Option(help="Tighten the latency and throughput requirements by a share, as in 10%.")
+        str | None, typer.Option(help="Divide limits on times and multiply limits on rates by 1 + a share, as in 10%.")
     ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Also report.html: the plan as a page with a picture.")

@@ -12,11 +12,12 @@ from ...models.deployment import DeploymentPlan
 from ...models.table_scenario import TableScenario
 from ..errors import DisagreementError
 from ..pools.solving import deploy
+from ..writing.checks import check_lines
 from ..writing.deployment_md import deployment_headline
 from ..writing.explanation import conflict_text
 from ..writing.results_md import band_words, measured_words
 from ..writing.save import save_deployment
-from .output import EXIT_CODES, disagreed, progress, say
+from .output import EXIT_CODES, disagreed, progress, say, say_tightened
 
 
 def deploy_and_save(
@@ -53,6 +54,7 @@ def _show(plan: DeploymentPlan, paths: dict[str, str]) -> None:
         return
     if plan.status == "infeasible":
         say(f"no deployment exists for {plan.scenario.name}")
+        say_tightened(plan.scenario.requirements)
         if not plan.conflicts:
             say("  why was not found in the time given (--time-limit): no condition is named")
         for number, conflict in enumerate(plan.conflicts, 1):
@@ -61,12 +63,11 @@ def _show(plan: DeploymentPlan, paths: dict[str, str]) -> None:
             say(f"  {kind}: {path}")
         return
     say(deployment_headline(plan).replace("**", ""))
+    say_tightened(plan.scenario.requirements)
     if (tables := measured_words(plan.passes)) is not None:
         say(f"  {tables}")
-    for check in plan.checks:
-        if check.name.startswith(("requirements.", "memory.", "load.", "pools.")):
-            margin = f", {check.margin:+.1%} margin" if check.margin is not None else ""
-            say(f"  ok   {check.statement}: {check.predicted}{margin}")
+    for line in check_lines(plan, ("requirements.", "memory.", "load.", "pools.")):
+        say(f"  {line}")
     if plan.uncertainty is not None:
         say(f"  {band_words(plan.uncertainty)}")
     for pool in plan.pools:

@@ -66,7 +66,9 @@ def report(
 
 @many_app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A plan.json, or the folder of a sweep.", show_default=False)],
+    first: Annotated[
+        Path, typer.Argument(help="A plan.json, the folder of one, or the folder of a sweep.", show_default=False)
+    ],
     second: Annotated[Path, typer.Argument(help="What it is compared with.", show_default=False)],
 ) -> None:
     """Say what changed between two plans or two sweeps, and by how much."""

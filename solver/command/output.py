@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ...models import Evaluation, Plan, Scenario, ScenarioFile, TableScenario
     from ...models.explanation import Explanation
+    from ...models.requirements import Requirements
+    from ...models.table_scenario import TableRequirements
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 DISAGREEMENT = 70
@@ -23,6 +25,12 @@ DISAGREEMENT = 70
 def say(text: str) -> None:
     """Words for people."""
     print(text, file=sys.stderr)
+
+
+def say_tightened(limits: Requirements | TableRequirements) -> None:
+    """What `--margin` did to the limits that are shown."""
+    if limits.tightened_by:
+        say(f"  limits tightened by {limits.tightened_by * 100:,.4g}% (--margin)")
 
 
 def stop_on_signals() -> threading.Event:
@@ -144,6 +152,7 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
     """The verdict, the warnings, the requirements, and where the rest is."""
     from ..figures import open_figures, tables_unused
     from ..readings import flips
+    from ..writing.checks import check_lines
     from ..writing.plan_md import plain_headline
     from ..writing.results_md import band_words, measured_words
 
@@ -154,10 +163,9 @@ def show_plan(plan: Plan, paths: dict[str, str]) -> None:
         say("help: give more time, or bound the search with `strategy:` or fewer `hardware.gpus`")
     else:
         say(plain_headline(plan))
-        for check in plan.checks:
-            if check.name.startswith(("requirements.", "memory.")):
-                margin = f", {check.margin:+.1%} margin" if check.margin is not None else ""
-                say(f"  {'ok  ' if check.ok else 'FAIL'} {check.statement}: {check.predicted}{margin}")
+        say_tightened(plan.scenario.requirements)
+        for line in check_lines(plan, ("requirements.", "memory.")):
+            say(f"  {line}")
         if plan.uncertainty is not None:
             say(f"  {band_words(plan.uncertainty)}")
         for tables in (measured_words(plan.passes), tables_unused(plan.scenario)):

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from ...models import InputError, Plan
 from ...models.deployment import DeploymentPlan
+from ...models.errors import Place
+from ..report.data import flips_words
 from ..sweep import export
 from ..sweep.local import run_locally
 from ..sweep.points import Point
 from ..sweep.row import FAILED, Row
 from ..sweep.run import Count, run
-from ..sweep.store import Store
+from ..sweep.store import FILE, Store
 from ..sweep.sweep_file import read_sweep
 from ..writing.files import save_folder
 from .output import say, stop_on_signals
@@ -46,7 +48,7 @@ def sweep_and_save(
     with Store(folder, writes=True) as store, _Bar(len(sweep)) as bar:
         done = run(sweep, store, runner, bar, stop, retry_failed=retry_failed, time_limit=time_limit)
         bar.close()
-        _tell(done, folder)
+        _tell(done, folder, flips_words(store.all()) if not done.left else ())
         if kind is not None and done.prepared == done.total:  # else the store still shows the sweep before
             _export(store, kind, folder)
         else:
@@ -62,7 +64,7 @@ def _summary(done: Count, folder: Path) -> dict[str, object]:
     return {**found, **dict(done.by_status), "store": str(folder)}
 
 
-def _tell(done: Count, folder: Path) -> None:
+def _tell(done: Count, folder: Path, flips: Iterable[str]) -> None:
     if done.prepared < done.total:
         say(f"stopped after looking at {done.prepared:,} of {done.total:,} scenarios, before any was computed")
         say("  the same command goes on")
@@ -71,6 +73,8 @@ def _tell(done: Count, folder: Path) -> None:
     same = f", {done.same:,} the same as one of these" if done.same else ""
     say(f"{done.total:,} scenarios: {done.stored:,} were in the store, {done.computed:,} computed{same}")
     say(f"  {counts or 'no results'}")
+    for line in flips:
+        say(f"  {line}")
     if done.left:
         say(f"  stopped with {done.left:,} left; the same command goes on")
     if done.by_status["unknown"]:
@@ -131,6 +135,8 @@ def report_and_save(folder: Path, out: Path | None) -> int:
         rows = list(store.all(answers=True))
     counts = ", ".join(f"{number:,} {status}" for status, number in Counter(row.status for row in rows).most_common())
     page = report(rows, f"Sweep {folder.name}", f"{len(rows):,} of {total:,} scenarios computed: {counts}")
+    for line in flips_words(rows):
+        say(line)
     path = write_text(out or folder / "report.html", page)
     say(f"report: {path} ({len(page) / 1e6:.1f} MB)")
     print(json.dumps({"status": "written", "report": str(path), "scenarios": len(rows)}))
@@ -152,11 +158,28 @@ def compare_and_show(first: Path, second: Path) -> int:
     from ...models.reading.plan_json import read_plan
     from ..report.compare import compare_plans, compare_sweeps
 
-    if first.is_dir() != second.is_dir():
-        raise InputError("a plan and a sweep cannot be compared", help="name two plan.json or two folders of sweeps")
-    if not first.is_dir():
-        print(compare_plans(read_plan(first), read_plan(second)))
+    one, two = _plan_in(first), _plan_in(second)
+    if one is not None and two is not None:
+        print(compare_plans(read_plan(one), read_plan(two)))
         return 0
-    with Store(first, writes=False) as one, Store(second, writes=False) as two:
-        print(compare_sweeps(one.all(), two.all()))
+    if one is not None or two is not None:
+        raise InputError("a plan and a sweep cannot be compared", help="name two plans or two folders of sweeps")
+    with Store(first, writes=False) as before, Store(second, writes=False) as after:
+        print(compare_sweeps(before.all(answers=True), after.all(answers=True)))
     return 0
+
+
+def _plan_in(path: Path) -> Path | None:
+    """The plan that a path names: a file, or the folder in which `solve` saved one; None for the folder of a sweep."""
+    if not path.is_dir():
+        return path
+    plan = path / "plan.json"
+    if (path / FILE).is_file():
+        return None
+    if plan.is_file():
+        return plan
+    raise InputError(
+        "neither a plan nor a sweep is stored here",
+        place=Place(path),
+        help="name a plan.json, the folder of a `solve --save`, or the folder of a `sweep --save`",
+    )

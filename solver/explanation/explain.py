@@ -82,7 +82,7 @@ def explain(
         "warnings": plan.warnings,
     }
     if file is not None and file.margin:
-        note = f"limits are tightened by {file.margin * 100:.3g}% (--margin); edits say what the file must state"
+        note = f"limits are tightened by {file.margin * 100:,.4g}% (--margin); edits say what the file must state"
         common["warnings"] = (*plan.warnings, note)
     if plan.status == "unknown":
         return Explanation(complete=False, searched="nothing: stopped before there was an answer", **common)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...models import InputError
 from ..sweep.row import Row
-from .data import axes_of, mark_flips, name_apart, record_of
+from .data import axes_of, blind_words, mark_flips, name_apart, record_of
 
 _PLACE = re.compile("@(TITLE|SUBTITLE|STYLE|DATA|LIBRARY|SCRIPT)@")
 
@@ -24,7 +24,7 @@ def report(rows: Iterable[Row], title: str, subtitle: str) -> str:
         raise InputError("a report needs plotly", help="pip install 'shardwise[report]'") from None
     records = [record_of(row) for row in rows]
     name_apart(records)
-    notes = [f"{key}: no factor is x1, so that no flips can be marked; add x1." for key in mark_flips(records)]
+    notes = [f"{words}." for words in blind_words(mark_flips(records))]
     parts = {
         "TITLE": html.escape(title),
         "SUBTITLE": html.escape(subtitle),

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from ...models import Plan
+from ...models import InputError, Plan
 from ...models.deployment import DeploymentPlan
+from ...models.units import show_rate, show_seconds
 from ..sweep.row import Row, changes_text
-from .data import row_of_plan
+from .asked import arrow, differences
+from .data import plan_of, row_of_plan
 
-FIGURES = ("ttft", "tpot", "request_latency", "requests_per_s", "tokens_per_s", "tokens_per_s_per_gpu", "gpus_used")
+FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "ttft": ("ttft", show_seconds),
+    "tpot": ("tpot", show_seconds),
+    "request_latency": ("request latency", show_seconds),
+    "requests_per_s": ("requests", lambda rate: show_rate(rate, "requests")),
+    "tokens_per_s": ("tokens", show_rate),
+    "tokens_per_s_per_gpu": ("tokens per GPU", show_rate),
+    "gpus_used": ("gpus used", "{:,.0f}".format),
+    "cost": ("cost per hour", "{:,.2f}".format),
+}
+"""Figure -> what it is called, and how it is shown."""
 SAME = 1e-6
 """Relative difference below which a figure is the same."""
-_QUIET = ("name", "knowledge", "sources", "assumed")
 
 
 def compare_plans(first: Plan | DeploymentPlan, second: Plan | DeploymentPlan) -> str:
     """Conditions that differ, then the answers."""
     one, two = row_of_plan(first), row_of_plan(second)
     lines = ["What was asked"]
-    asked = list(_differences(first.scenario.model_dump(), second.scenario.model_dump()))
-    lines += [f"  {key}: {_short(before)} → {_short(after)}" for key, before, after in asked] or [
-        "  the same conditions"
-    ]
+    asked = list(differences(first.scenario.model_dump(), second.scenario.model_dump()))
+    lines += [f"  {line}" for line in asked] or ["  the same conditions"]
     lines.append("What is answered")
     lines += [f"  {line}" for line in _answers(one, two)] or ["  the same"]
     return "\n".join(lines)
@@ -35,26 +43,23 @@ def _answers(one: Row, two: Row) -> Iterator[str]:
         before, after = getattr(one, name), getattr(two, name)
         if before != after:
             yield f"{name}: {before} → {after}"
-    for name in FIGURES:
-        before, after = getattr(one, name), getattr(two, name)
+    for name, (title, show) in FIGURES.items():
+        before, after = _figure(one, name), _figure(two, name)
         if before is not None and after is not None and abs(after - before) > SAME * max(abs(before), abs(after)):
             change = f" ({after / before - 1:+.1%})" if before else ""
-            yield f"{name.replace('_', ' ')}: {before:.5g} → {after:.5g}{change}"
+            yield f"{title}: {arrow(show(before), show(after), before, after)}{change}"
 
 
-def _differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Dotted keys whose values differ."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in dict.fromkeys((*before, *after)):
-            if key not in _QUIET:
-                yield from _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
-    elif before != after:
-        yield path, before, after
-
-
-def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+def _figure(row: Row, name: str) -> float | None:
+    if name != "cost":
+        value: float | None = getattr(row, name)
+        return value
+    if row.plan is None:
+        return None
+    plan = plan_of(row)
+    cost: float | None = plan["predictions"].get("cost_per_hour")
+    price = (plan["scenario"].get("hardware") or {}).get("price_per_hour")
+    return cost if cost is not None or price is None else price * plan["gpus_used"]
 
 
 def _named(row: Row) -> str:
@@ -62,11 +67,14 @@ def _named(row: Row) -> str:
 
 
 def compare_sweeps(first: Iterable[Row], second: Iterable[Row]) -> str:
-    """Scenarios of the same changes, side by side."""
+    """Scenarios of the same changes, side by side. Raises InputError where there are none."""
     one, two = _by_changes(first), _by_changes(second)
     both = [(one[key], two[key]) for key in one if key in two]
+    if not both:
+        raise _nothing_in_common(one, two)
     alone = f"{len(one) - len(both):,} only in the first, {len(two) - len(both):,} only in the second"
     lines = [f"{len(both):,} scenarios in both, {alone}"]
+    lines += _asked(both)
     verdicts = Counter((a.status, b.status) for a, b in both if a.status != b.status)
     for (before, after), count in verdicts.most_common():
         which = [(a, b) for a, b in both if (a.status, b.status) == (before, after)]
@@ -79,6 +87,26 @@ def compare_sweeps(first: Iterable[Row], second: Iterable[Row]) -> str:
     lines += _ratios(solved)
     told = [f"{_named(a)}: {a.engines} × {a.strategy} → {b.engines} × {b.strategy}" for a, b in turned]
     return "\n".join(lines + _some("", told, 20))
+
+
+def _nothing_in_common(one: Mapping[str, Row], two: Mapping[str, Row]) -> InputError:
+    keys = [sorted({key for row in rows.values() for key in row.changes}) for rows in (one, two)]
+    varied = [", ".join(each) or "nothing" for each in keys]
+    if not one or not two:
+        help = "sweep first: the store of one of them holds no results yet"
+    elif keys[0] == keys[1]:
+        help = f"both vary {varied[0]}, at other values: sweep one of them at the values of the other"
+    else:
+        help = f"the first varies {varied[0]}, the second {varied[1]}: sweep both over the same keys and values"
+    return InputError("the two sweeps have no scenario in common: nothing can be compared", help=help)
+
+
+def _asked(both: Sequence[tuple[Row, Row]]) -> list[str]:
+    """Conditions that differ although the changes are the same: of scenarios that have a plan in both sweeps."""
+    told = [(plan_of(a), plan_of(b)) for a, b in both if a.plan is not None and b.plan is not None]
+    found = Counter(line for a, b in told for line in differences(a["scenario"], b["scenario"]))
+    which = [line if count == len(told) else f"{line} ({count:,} of {len(told):,})" for line, count in found.items()]
+    return _some("what was asked", which, 20) if which or not told else ["  what was asked: the same conditions"]
 
 
 def _by_changes(rows: Iterable[Row]) -> dict[str, Row]:
@@ -105,12 +133,9 @@ def _some(title: str, which: list[str], most: int) -> list[str]:
 
 
 def _ratios(solved: list[tuple[Row, Row]]) -> Iterator[str]:
-    for name in FIGURES:
-        ratios = sorted(
-            getattr(b, name) / getattr(a, name) - 1
-            for a, b in solved
-            if getattr(a, name) and getattr(b, name) is not None
-        )
+    for name, (title, _) in FIGURES.items():
+        pairs = [(_figure(a, name), _figure(b, name)) for a, b in solved]
+        ratios = sorted(after / before - 1 for before, after in pairs if before and after is not None)
         if ratios and (abs(ratios[0]) > SAME or abs(ratios[-1]) > SAME):
             middle = ratios[len(ratios) // 2]
-            yield f"  {name.replace('_', ' ')}: {middle:+.1%} median, {ratios[0]:+.1%} to {ratios[-1]:+.1%}"
+            yield f"  {title}: {middle:+.1%} median, {ratios[0]:+.1%} to {ratios[-1]:+.1%}"

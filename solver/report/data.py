@@ -15,7 +15,7 @@ from .picture import picture_of
 
 FIGURES = (
     "status", "strategy", "engines", "gpus_used", "gpus_idle", "ttft", "tpot", "request_latency", "requests_per_s",
-    "tokens_per_s", "tokens_per_s_per_gpu", "binding", "why", "reason", "wall",
+    "tokens_per_s", "tokens_per_s_per_gpu", "operator_times", "binding", "why", "reason", "wall",
 )  # fmt: skip
 MEMORY = ("memory_weights", "memory_kv_cache", "memory_activations", "memory_reserve", "memory_usable")
 
@@ -58,6 +58,7 @@ def axes_of(records: Iterable[dict[str, Any]]) -> list[str]:
 def mark_flips(records: list[dict[str, Any]]) -> list[str]:
     """Note where an assumption that is off by a factor turns the plan: against the record with all factors at x1.
 
+    `flips` of a record says what it was there, None if it is the same; other records have none.
     Returns the keys whose factors leave out x1, so that nothing can be marked against it.
     """
     plain = {_others(one): one for one in records if all(factor == 1 for factor in _factors(one).values())}
@@ -68,11 +69,29 @@ def mark_flips(records: list[dict[str, Any]]) -> list[str]:
             continue
         if base is None:
             blind |= factors.keys()
-        elif (one["status"], one["strategy"], one["engines"]) != (base["status"], base["strategy"], base["engines"]):
+            continue
+        one["flips"] = None
+        if (one["status"], one["strategy"], one["engines"]) != (base["status"], base["strategy"], base["engines"]):
             was = f"{base['engines']} × {base['strategy']}" if base["strategy"] else base["status"]
             one["flips"] = f"{was} at x1"
     seen = {key for one in records for key, factor in _factors(one).items() if factor == 1}
     return [key for key in axes_of(records) if key in blind - seen]
+
+
+def blind_words(keys: Iterable[str]) -> list[str]:
+    """Why no flips are marked for some keys."""
+    return [f"{key}: no factor is x1, so that no flips can be marked; add x1" for key in keys]
+
+
+def flips_words(rows: Iterable[Row]) -> list[str]:
+    """How many scenarios of a sweep flip; nothing where no factor was varied."""
+    names = ("changes", "status", "strategy", "engines")
+    records: list[dict[str, Any]] = [{name: getattr(row, name) for name in names} for row in rows]
+    blind = mark_flips(records)
+    compared = [one["flips"] for one in records if "flips" in one]
+    flipped = sum(was is not None for was in compared)
+    told = [f"{flipped:,} of {len(compared):,} scenarios flip against x1"] if compared else []
+    return told + blind_words(blind)
 
 
 def _factors(record: dict[str, Any]) -> dict[str, float]:

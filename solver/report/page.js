@@ -4,7 +4,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const ROWS = DATA.rows, AXES = DATA.axes;
 const COLUMNS = [
   ["status", "status"], ["strategy", "strategy"], ["engines", "engines"], ["gpus_used", "GPUs"], ["ttft", "TTFT, s"], ["tpot", "TPOT, ms"],
-  ["request_latency", "latency, s"], ["requests_per_s", "requests/s"], ["tokens_per_s", "tokens/s"], ["tokens_per_s_per_gpu", "tokens/s per GPU"],
+  ["request_latency", "latency, s"], ["requests_per_s", "requests/s"], ["tokens_per_s", "tokens/s"], ["tokens_per_s_per_gpu", "tokens/s per GPU"], ["operator_times", "times from"],
   ["flips", "flips from"], ["binding", "conflict"], ["reason", "reason"],
 ].filter(([name]) => ROWS.some(row => row[name] !== null && row[name] !== undefined));
 const PAGE = 100;

@@ -63,7 +63,7 @@ def _scaled(key: str, factor: float, base: Scenario) -> Any:
         return {name: _whole(key, getattr(found, name), factor) for name in ("min", "max")}
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         raise InputError(f"{key}: the scenario has no number there to multiply", help="write values instead of factors")
-    unit = _unit(key)
+    unit = unit_of(key)
     if isinstance(found, int) and unit is None:
         return _whole(key, found, factor)
     value = float(found) * factor
@@ -80,7 +80,8 @@ def _whole(key: str, value: int, factor: float) -> int:
     return found
 
 
-def _unit(key: str) -> str | None:
+def unit_of(key: str) -> str | None:
+    """The base unit of a key's quantity; None for plain numbers."""
     first, last = key.split(".")[0], key.split(".")[-1]
     if first == "latencies":  # a few of them are exponents and counts
         known = Latencies.model_fields.get(last)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ...models import InputError, Plan
+from ...models import InputError, Plan, Scenario
 from ...models.conflict import Conflict
 from ...models.deployment import DeploymentPlan
 
@@ -38,6 +38,8 @@ class Row:
     memory_activations: int | None = None
     memory_reserve: int | None = None
     memory_usable: int | None = None
+    operator_times: str | None = None
+    """Measured or datasheet: rows of two sources stand side by side where cards or shares are varied."""
     binding: str | None = None
     """Infeasible: ids of the conditions that collide, conflict by conflict."""
     why: str | None = None
@@ -104,6 +106,7 @@ def row_of(
         memory_activations=None if memory is None else memory.activations,
         memory_reserve=None if memory is None else memory.reserve,
         memory_usable=None if memory is None else memory.usable,
+        operator_times=plan.scenario.operator_times.source if isinstance(plan.scenario, Scenario) else None,
         wall=wall,
         time_limit=time_limit,
         answer=zlib.compress(plan.model_dump_json().encode(), 3),

@@ -8,10 +8,11 @@ from ...models import Scenario
 from ...models.deployment import DeploymentPlan, PoolEngine
 from ...models.plan import Proof
 from ...models.table_scenario import TableScenario
+from .checks import checks_table
 from .explanation import conflict_section
 from .given_md import knowledge_section, load_section, model_section, stocks_section
 from .layout_md import ranks_section
-from .results_md import balance_rows, certainty_words, checks_table, passes_section, proof_table, sources_section
+from .results_md import balance_rows, certainty_words, passes_section, proof_table, sources_section
 from .text import bullets, plural, section, show_bytes, show_rate, show_seconds, table
 
 
@@ -34,7 +35,7 @@ def deployment_markdown(plan: DeploymentPlan) -> str:
         if plan.balance
         else "",
         ranks_section(plan.placement, own.model) if own else "",
-        section("Validation checklist", checks_table(plan.checks), _verified(plan)),
+        section("Validation checklist", checks_table(plan), _verified(plan)),
         section("Proof", *proof_table(plan.proof, "engines")),
         knowledge_section(own) if own else "",
         section("Assumptions", bullets(plan.assumptions)),

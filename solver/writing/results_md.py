@@ -8,7 +8,8 @@ from typing import get_args
 from ...models import Plan
 from ...models.bands import Uncertainty
 from ...models.pass_time import Origin, PassTime
-from ...models.plan import Balance, Check, Figure, Proof
+from ...models.plan import Balance, Figure, Proof
+from .checks import checks_table
 from .text import bullets, section, show_bytes, show_rate, show_seconds, table
 
 
@@ -32,7 +33,7 @@ def certainty_words(band: Uncertainty | None, tightened_by: float) -> list[str]:
     """How far off the figures may be, and the margin that was kept for that."""
     words = [] if band is None else [f"{band_words(band)}."]
     if tightened_by:
-        words.append(f"The requirements were tightened by {tightened_by * 100:.3g}% for that (`--margin`).")
+        words.append(f"The requirements were tightened by {tightened_by * 100:,.4g}% for that (`--margin`).")
     return words
 
 
@@ -80,13 +81,7 @@ def checklist_section(plan: Plan) -> str:
             f"{plan.verification.tolerance:g}. It recomputes everything from plan.json and shares no formula code with "
             "the pricing."
         )
-    return section("Validation checklist", checks_table(plan.checks), verified)
-
-
-def checks_table(checks: Sequence[Check]) -> str:
-    """The table of conditions."""
-    rows = [("✓" if c.ok else "✗", f"`{c.name}`", c.statement, c.required, c.predicted) for c in checks]
-    return table(("", "condition", "demands", "required", "plan"), rows)
+    return section("Validation checklist", checks_table(plan), verified)
 
 
 def proof_section(plan: Plan) -> str:

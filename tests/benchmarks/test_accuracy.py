@@ -76,7 +76,8 @@ def test_six_rows_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert found["throughput"] == near({"n": 2, "median": 0.15, "mean": 0.15, "bias": 0.15, "within_20": 0.5})
     assert found["skipped"] == {} and found["unit"] == "fraction"
     assert found["suspicious"]["ttft"]["n"] == 0
-    assert set(found) == {"ttft", "tpot", "throughput", "ranking", "skipped", "suspicious", "unit"}
+    assert set(found) == {"ttft", "tpot", "throughput", "ranking", "skipped", "suspicious", "operators", "unit"}
+    assert found["operators"] == {"datasheet": 6}
 
 
 def test_its_ranking_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,7 +134,13 @@ def test_nominal_lengths_become_real_ones(tmp_path: Path) -> None:
 def test_the_report_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(table(tmp_path, [row(*one) for one in SIX] * 2)), "--operators", "datasheet"])
     said = capsys.readouterr().out
-    for words in ("All", "Ranking at equal concurrency per GPU: 1 groups", "Suspicious rows", "Nothing was skipped."):
+    for words in (
+        "Operator times: the cards' data sheets, 12 rows.",
+        "All",
+        "Ranking at equal concurrency per GPU: 1 groups",
+        "Suspicious rows",
+        "Nothing was skipped.",
+    ):
         assert words in said
 
 
@@ -153,6 +160,20 @@ def test_a_bad_file_ends_with_its_place_and_no_traceback(tmp_path: Path) -> None
     assert done.returncode == 1 and done.stdout == ""
     assert "isl: 'many' is not a number" in done.stderr and "rows.csv:2" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("operators", ["measured", "datasheet"])
+def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operators: str) -> None:
+    import benchmarks.accuracy
+
+    monkeypatch.setenv("SHARDWISE_SILICON", "none")
+    monkeypatch.setattr(benchmarks.accuracy, "find_spec", lambda name: None if name == "matplotlib" else name)
+    words = [str(table(tmp_path, [row(1, "ttft")])), "--operators", operators]
+    with pytest.raises(SystemExit) as ended:
+        main(words if operators == "measured" else [*words, "--plot", str(tmp_path / "out.png")])
+    said = str(ended.value.code)  # printed on stderr, exit 1
+    assert said.startswith("error: ") and "\nhelp: pip install 'shardwise[" in said
+    assert ("no silicon tables are installed" if operators == "measured" else "--plot needs matplotlib") in said
 
 
 def test_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,7 +108,13 @@ def test_loads(table: Table, row: dict[str, str], load: str, amount: float | Non
     ("row", "reason"),
     [
         ({"metric": "ttft_p99"}, "metric ttft_p99"),
+        ({"metric": "p95_ttft"}, "metric p95_ttft"),
+        ({"metric": "tpot_p50x"}, "metric tpot_p50x (did you mean tpot?)"),
+        ({"metric": "ttft_maen"}, "metric ttft_maen (did you mean ttft_mean?)"),
+        ({"metric": "output_troughput"}, "metric output_troughput (did you mean output_throughput?)"),
+        ({"metric": "e2el_mean"}, "metric e2el_mean"),
         ({"metric": ""}, "metric (blank)"),
+        ({"load_type": "concurency"}, "load concurency (did you mean concurrency?)"),
         ({"load_type": "sharegpt"}, "load sharegpt"),
         ({"isl": ""}, "lengths not stated"),
         ({"tp": ""}, "layout not stated"),

@@ -57,7 +57,7 @@ def test_it_is_read_and_laid_under_a_scenario(tmp_path: Path) -> None:
     assert known.operator_times == "datasheet"
     laid = scenario(tmp_path, path)
     assert laid.latencies.pace == pytest.approx(found.values[PACE], rel=1e-3)
-    assert laid.knowledge["latencies.pace"] == laid.knowledge["bands"] == "mine.yaml"
+    assert (laid.knowledge["latencies.pace"], laid.knowledge["bands"]) == ("mine.yaml, calibrated", "mine.yaml")
     assert laid.operator_times.source == "datasheet"
     own = scenario(tmp_path, path, latencies={"pace": 2.0}, operator_times="datasheet")
     assert own.latencies.pace == 2.0  # what the scenario states stays

@@ -38,8 +38,10 @@ def test_a_plan_says_how_far_measurements_may_be(desk: Path, scenario: str) -> N
 
 @pytest.mark.parametrize("scenario", [ONE, POOLS, TABLE])
 def test_a_margin_is_kept(desk: Path, scenario: str) -> None:
-    plain, _, _ = solved(desk, scenario)
-    plan, report, _ = solved(desk, scenario, "--margin", "10%")
+    plain, _, said = solved(desk, scenario)
+    assert "--margin" not in said
+    plan, report, words = solved(desk, scenario, "--margin", "10%")
+    assert words.count("limits tightened by 10% (--margin)") == 1
     before, wanted = plain["scenario"]["requirements"], plan["scenario"]["requirements"]
     assert wanted["tightened_by"] == 0.1 and TIGHTENED in report
     for name in ("ttft", "tpot", "request_latency"):
@@ -74,6 +76,7 @@ def test_where_a_margin_leaves_nothing_repairs_keep_it(desk: Path) -> None:
 def test_impossible_margins_are_no_crash(desk: Path, scenario: str) -> None:
     result = shardwise("solve", scenario, "--margin", "1000%", "--time-limit", "20", cwd=desk)
     assert result.code == 3 and "Traceback" not in result.err
+    assert result.err.count("tightened by 1,000% (--margin)") == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from shardwise.models import InputError
 from shardwise.solver.report.compare import compare_sweeps
-from shardwise.solver.report.data import mark_flips, name_apart, record_of
+from shardwise.solver.report.data import flips_words, mark_flips, name_apart, record_of
 from shardwise.solver.report.picture import picture_of
 from shardwise.solver.sweep.row import FAILED, Row
 
@@ -28,6 +28,15 @@ def test_without_a_factor_of_one_it_is_said() -> None:
     found, blind = flips(({"a": "x2", "b": 1}, "TP4"), ({"a": "x3", "b": 1}, "TP8"))
     assert (found, blind) == ([None, None], ["a"])
     assert flips(({"a": "x1", "b": "x2"}, "TP4"), ({"a": "x3", "b": "x2"}, "TP8"))[1] == ["b"]
+
+
+def test_flips_are_counted() -> None:
+    points = [("x1", 1, "TP4"), ("x2", 1, "TP8"), ("x3", 1, "TP4"), ("x1", 2, "TP4"), ("x2", 2, "TP4")]
+    rows = [Row(f"{a}{b}", "optimal", {"a": a, "b": b}, s, 1) for a, b, s in points]
+    assert flips_words(rows) == ["1 of 3 scenarios flip against x1"]
+    assert flips_words(rows[:1] + rows[2:3]) == ["0 of 1 scenarios flip against x1"]
+    assert flips_words(rows[1:3]) == ["a: no factor is x1, so that no flips can be marked; add x1"]
+    assert flips_words([Row("k", "optimal", {"b": 1}, "TP4", 1)]) == []
 
 
 def test_points_of_one_scenario_have_a_page_each() -> None:

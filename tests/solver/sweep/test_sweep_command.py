@@ -189,6 +189,32 @@ def test_compare_and_report(tmp_path: Path) -> None:
     assert "another strategy: 0 of 2" in told
 
 
+def test_flips_are_told_by_sweep_and_report(tmp_path: Path) -> None:
+    words = ("--vary", "hardware.gpus=1,2", "--vary", "efficiency.bandwidth=x1,x0.5", "--save", tmp_path)
+    swept = shardwise("sweep", SCENARIO, *words)
+    told = [line.strip() for line in swept.stderr.splitlines() if "flip against x1" in line]
+    assert told in ([f"{n} of 2 scenarios flip against x1"] for n in range(3)), swept.stderr
+    pytest.importorskip("plotly")
+    assert told[0] in shardwise("report", tmp_path).stderr.splitlines()
+
+
+def test_compare_takes_the_folders_of_plans(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert shardwise("solve", SCENARIO, "--save", tmp_path / name).returncode == 0
+    for second in (tmp_path / "b", tmp_path / "b" / "plan.json"):
+        told = shardwise("compare", tmp_path / "a", second)
+        assert (told.returncode, told.stdout.count("  the same")) == (0, 2), told
+    (tmp_path / "empty").mkdir()
+    refused = shardwise("compare", tmp_path / "a", tmp_path / "empty")
+    assert refused.returncode == 1
+    assert "neither a plan nor a sweep is stored here" in refused.stderr
+    assert "help: name a plan.json, the folder of a `solve --save`" in refused.stderr
+    words = ("--vary", "workload.concurrency=4", "--save", tmp_path / "sweep")
+    assert shardwise("sweep", SCENARIO, *words).returncode == 0
+    refused = shardwise("compare", tmp_path / "a", tmp_path / "sweep")
+    assert refused.returncode == 1 and "a plan and a sweep cannot be compared" in refused.stderr
+
+
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """A limit on the size of files stands for it: the store cannot grow any more."""
     import resource
