@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from ..writing.files import save_folder
 from .output import say, stop_on_signals
 
 STOPPED, SOME_FAILED = 4, 6
+PATIENCE = 10.0
+"""Seconds between two lines on the progress in a log."""
 
 
 def sweep_and_save(
@@ -94,15 +97,18 @@ def _export(store: Store, kind: str, folder: Path) -> None:
 
 
 class _Bar:
-    """A progress bar with rate, time left and counts; nothing where nobody watches."""
+    """A progress bar with rate, time left and counts; in a log a plain line every ten seconds."""
 
     def __init__(self, total: int) -> None:
         from tqdm import tqdm  # type: ignore[import-untyped]
 
         self._bar = tqdm(total=total, unit="scenario", file=sys.stderr, disable=not sys.stderr.isatty(), smoothing=0.05)
-        self._at = 0
+        self._at, self._said = 0, time.monotonic()
 
     def __call__(self, count: Count) -> None:
+        if self._bar.disable:
+            self._say(count)
+            return
         if count.prepared < count.total:
             self._bar.set_postfix_str(f"preparing {count.prepared:,}")
             return
@@ -113,6 +119,16 @@ class _Bar:
         self._bar.update(done - self._at)
         self._at = done
         self._bar.set_postfix(dict(count.by_status), refresh=False)
+
+    def _say(self, count: Count) -> None:
+        if (now := time.monotonic()) - self._said < PATIENCE:
+            return
+        self._said = now
+        if count.prepared < count.total:
+            say(f"… preparing: {count.prepared:,} of {count.total:,} scenarios")
+            return
+        told = ", ".join(f"{number:,} {status}" for status, number in count.by_status.most_common())
+        say(f"… {count.total - count.left:,} of {count.total:,} scenarios{f' ({told})' if told else ''}")
 
     def __enter__(self) -> _Bar:
         return self

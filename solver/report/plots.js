@@ -37,6 +37,8 @@ function drawPareto(good) {
   plot("pareto", traces, "Latency against throughput per GPU", "request latency, s", "tokens/s per GPU", scaled ? {legend: {orientation: "h", y: -.2}} : {});
 }
 
+const varied = (row, keys) => keys.map(key => `<br>${key} ${word(row.changes[key])}`).join("");
+
 function drawHeat(rows) {
   const [x, y, z] = ["heat-x", "heat-y", "heat-z"].map(id => $(id).value);
   $("heat").hidden = !x || !y || x === y;  // over one key it would be a diagonal
@@ -46,24 +48,27 @@ function drawHeat(rows) {
   const best = new Map(), factor = value => /^x[0-9.]+$/.test(word(value)) ? Number(value.slice(1)) : 1;
   // A map of the best cell would be one of the kindest assumptions: they stay at x1 unless an axis or a filter says otherwise.
   const plain = rows.filter(r => AXES.every(k => k === x || k === y || state.axis[k] || factor(r.changes[k]) === 1));
-  for (const row of plain.length ? plain : rows) {
+  const shown = plain.length ? plain : rows, others = AXES.filter(k => k !== x && k !== y && new Set(shown.map(r => word(r.changes[k]))).size > 1);
+  for (const row of shown) {
     const key = word(row.changes[x]) + "\u0000" + word(row.changes[y]), other = best.get(key);
     const lower = ["ttft", "tpot", "request_latency", "gpus_used"].includes(z);
     if (!other || other[z] === null || (row[z] !== null && (lower ? row[z] < other[z] : row[z] > other[z]))) best.set(key, row);
   }
   const cells = tell => ys.map(b => xs.map(a => { const row = best.get(a + "\u0000" + b); return row === undefined ? null : tell(row); }));
-  const told = xs.length * ys.length <= 400 ? "%{text}" : "", common = {type: "heatmap", x: xs, y: ys, texttemplate: told, xgap: 1, ygap: 1};
+  const told = xs.length * ys.length <= 400 ? "%{text}" : "", common = {type: "heatmap", x: xs, y: ys, texttemplate: told, customdata: cells(row => varied(row, others)), xgap: 1, ygap: 1};
   const none = {...common, z: cells(row => row[z] === null ? 0 : null), text: cells(row => row[z] === null ? row.status : ""), showscale: false,
-    colorscale: [[0, css("--panel")], [1, css("--panel")]], textfont: {color: css("--bad")}, hovertemplate: "%{x}, %{y}: %{text}<extra></extra>"};
-  const some = {...common, z: cells(row => row[z]), text: cells(row => row.strategy ?? ""), colorscale: "Viridis", hovertemplate: "%{x}, %{y}: %{text}, %{z}<extra></extra>"};
+    colorscale: [[0, css("--panel")], [1, css("--panel")]], textfont: {color: css("--bad")}, hovertemplate: "%{x}, %{y}: %{text}%{customdata}<extra></extra>"};
+  const some = {...common, z: cells(row => row[z]), text: cells(row => row.strategy ?? ""), colorscale: "Viridis", hovertemplate: "%{x}, %{y}: %{text}, %{z}%{customdata}<extra></extra>"};
   const axis = title => ({type: "category", title: {text: title}, showgrid: false, automargin: true});
-  plot("heat", [none, some], "Best strategy by " + z.replaceAll("_", " "), x, y, {xaxis: axis(x), yaxis: axis(y)});
+  const over = others.length ? `, the best over ${others.join(", ")} (hover names it)` : "";
+  plot("heat", [none, some], "Best strategy by " + z.replaceAll("_", " ") + over, x, y, {xaxis: axis(x), yaxis: axis(y)});
 }
 
 function drawMemory(good) {
   const few = [...good].sort((a, b) => b.tokens_per_s_per_gpu - a.tokens_per_s_per_gpu).filter(r => r.memory[4]).slice(0, 30);
   const labels = few.map((r, i) => `${i + 1}. ${r.strategy}`);
-  const bars = ["weights", "KV cache", "activations", "reserve"].map((name, i) => ({type: "bar", name, x: labels, y: few.map(r => (r.memory[i] || 0) / 1e9)}));
+  const bars = ["weights", "KV cache", "activations", "reserve"].map((name, i) => ({type: "bar", name, x: labels, y: few.map(r => (r.memory[i] || 0) / 1e9),
+    customdata: few.map(r => varied(r, AXES)), hovertemplate: "%{x}<br>%{fullData.name} %{y:.1f} GB%{customdata}<extra></extra>"}));
   const room = {type: "scatter", mode: "lines+markers", name: "usable", x: labels, y: few.map(r => r.memory[4] / 1e9), line: {color: css("--bad"), dash: "dash", width: 2}, marker: {symbol: "line-ew-open", size: 24, color: css("--bad")}};
   plot("memory", [...bars, room], "Memory of the fullest GPU, best 30", "", "GB", {barmode: "stack"});
 }

@@ -144,3 +144,23 @@ def test_factors_without_x1(rows: list[Row], tmp_path: Path) -> None:
 def test_no_network(page: Path) -> None:
     """The policy in the page forbids it, whatever the plotting library would like."""
     assert "default-src 'none'" in page.read_text(encoding="utf-8")[:2000]
+
+
+def test_plots_name_what_else_is_varied(rows: list[Row], tmp_path: Path) -> None:
+    """Two cells over gpus and load, each the better of two models: the title says so, hovers name the model."""
+    some = []
+    for load in (1, 2):
+        for model, rate in (("m", 5.0), ("n", 9.0)):
+            changes = {"gpus": 1, "load": load, "model": model}
+            some.append(replace(rows[0], key=f"{load}{model}", changes=changes, tokens_per_s_per_gpu=rate))
+    look = "<script>document.body.append(JSON.stringify([heat.data[1].customdata, memory.data[0].customdata]))</script>"
+    file = tmp_path / "r.html"
+    file.write_text(report(some, "a", "b").replace("</body>", f"{look}</body>"), encoding="utf-8")
+    text, console = shown(file)
+    assert console == ""
+    text = html.unescape(text)
+    assert "Best strategy by tokens per s per gpu, the best over model (hover names it)" in text
+    assert '[[["<br>model n"],["<br>model n"]],' in text
+    assert '"<br>gpus 1<br>load 1<br>model m"' in text
+    file.write_text(report(some[::2], "a", "b"), encoding="utf-8")
+    assert "the best over" not in re.sub(r"<script.*?</script>", "", shown(file)[0], flags=re.DOTALL)
