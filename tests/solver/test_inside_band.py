@@ -53,6 +53,9 @@ def test_so_has_a_deployment_of_pools() -> None:
     assert plan.uncertainty.source == "a lab"
 
 
+BANDS = Bands(ttft=(0.67, 1.47), tpot=(0.83, 1.21), throughput=(0.74, 1.43))
+
+
 def check(name: str, margin: float | None) -> Check:
     return Check(name=name, statement="", required="", predicted="", margin=margin, ok=True)
 
@@ -73,16 +76,16 @@ def check(name: str, margin: float | None) -> Check:
     ],
 )
 def test_a_limit_inside_the_band(name: str, margin: float | None, inside: bool) -> None:
-    assert in_band(check(name, margin), Bands()) == inside
+    assert in_band(check(name, margin), BANDS) == inside
 
 
 def test_what_a_margin_leaves_is_room() -> None:
     """0.95 of 1/1.21 of a limit, times 1.21, is 0.95 of it; 1.25 · 1.1 times a floor, times 0.74, is 1.02 of it."""
-    assert in_band(check("requirements.tpot", 0.05), Bands())
-    assert not in_band(check("requirements.tpot", 0.05), Bands(), tightened_by=0.21)
-    assert in_band(check("requirements.throughput.output", 0.25), Bands())
-    assert not in_band(check("requirements.throughput.output", 0.25), Bands(), tightened_by=0.1)
-    assert in_band(check("load.request_rate", 0.25), Bands(), tightened_by=0.1), "arrivals stay as stated"
+    assert in_band(check("requirements.tpot", 0.05), BANDS)
+    assert not in_band(check("requirements.tpot", 0.05), BANDS, tightened_by=0.21)
+    assert in_band(check("requirements.throughput.output", 0.25), BANDS)
+    assert not in_band(check("requirements.throughput.output", 0.25), BANDS, tightened_by=0.1)
+    assert in_band(check("load.request_rate", 0.25), BANDS, tightened_by=0.1), "arrivals stay as stated"
 
 
 def test_plan_and_terminal_say_so() -> None:
