@@ -129,7 +129,7 @@ def _work_for_every_rank(scenario: Scenario) -> Condition:
     def post(v: Variables) -> None:
         groups = v.model.new_int_var(1, v.largest, "attention_groups")
         v.model.add_multiplication_equality(groups, [v.engines, v.data])
-        v.model.add(groups <= sequences)
+        v.model.add(groups <= min(sequences, v.largest))  # there are no more groups than GPUs; one text for all loads
 
     def explain(f: Facts) -> tuple[str, str]:
         return f"engines · data ≤ {sequences}", f"{f['engines']}·{f['data']} = {f['engines'] * f['data']}"
