@@ -34,9 +34,8 @@ STATED: dict[str, tuple[Operator, ...]] = {
     "latencies.exchange_growth": ("exchange",),
 }
 """Constant -> operators whose time it makes. Who states it means it: tables do not speak over it."""
-
-
 COMPUTING: set[Operator] = {"matrices", "experts", "attention"}
+"""Operators that compute: their shares of the peaks are fitted together with the fixed times beside them."""
 
 
 class OperatorTimes(Model):

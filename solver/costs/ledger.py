@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,6 @@ from ...models.pass_time import Origin, PassTime
 from ...models.strategy import DEGREES
 from .cut import OneCard
 from .forward import head_times, layer_times
-from .measured import Measured
 from .origins import ESTIMATED, KINDS
 from .passes import Pass
 from .programs import Program
@@ -97,9 +97,16 @@ class _Noted(Roofline):
         return found
 
 
-class _NotedTables(_Noted, Measured):
-    """The same over tables."""
+@cache
+def _noted_tables() -> type[_Noted]:
+    """The same over tables, which most runs do without: they are imported where they count."""
+    from .measured import Measured
+
+    class NotedTables(_Noted, Measured):
+        """Writes down what tables answer."""
+
+    return NotedTables
 
 
 def _ledger(s: Setting) -> _Noted:
-    return (_NotedTables if s.scenario.operator_times.source == "measured" else _Noted)(s)
+    return (_noted_tables() if s.scenario.operator_times.source == "measured" else _Noted)(s)

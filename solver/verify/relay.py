@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from .deployment import Deployment
 from .forward import Forward, Load
-from .tabled import TabledForward
 
 
 def forward_of(deployment: Deployment) -> Forward:
     """From tables or from the data sheet, as the scenario says."""
-    measured = deployment.scenario.operator_times.source == "measured"
-    return TabledForward(deployment) if measured else Forward(deployment)
+    if deployment.scenario.operator_times.source == "datasheet":
+        return Forward(deployment)
+    from .tabled import TabledForward  # with it come the tables, which most runs do without
+
+    return TabledForward(deployment)
 
 
 class Relay:
